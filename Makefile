@@ -1,0 +1,33 @@
+# make demo   installs into .venv and shows the whole way once: drawn photos -> training -> int8 -> answers
+# make test   installs into .venv and runs every check
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.cfg setup.py pyproject.toml $(wildcard derm_sdk/native/src/*)
+
+.PHONY: demo test lint starter benchmarks clean
+
+demo: $(VENV)/installed-all
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+test: $(VENV)/installed-test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/installed-test
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info runs derm_sdk/*.so
+
+$(VENV)/installed-%: $(SOURCES)
+	@bash examples/check_machine.sh $(PYTHON)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@touch $@

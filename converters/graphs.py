@@ -1,0 +1,130 @@
+"""A Keras network -> the bytes of a .tflite graph that takes uint8 photos, in a batch of 1, and the proof that it does."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .bias_correction import correct_biases
+from .errors import ConversionError
+from .folding import fold_batchnorm
+
+PRECISIONS = ("int8", "float16", "float32")
+Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
+
+
+def convert_graph(model: keras.Model, precision: str, representative: Photos, correction: Photos | None) -> bytes:
+    """Converts one network.
+
+    Args:
+        model: a trained functional model as derm_toolkit.models builds them: inputs named by kind, 0..255, logits out.
+        precision: "int8", "float16" or "float32".
+        representative: gives photos, {kind: uint8 [size, size, channels]}, from which int8 takes its ranges.
+        correction: gives the photos of the bias correction; None to leave it out. Both are for int8 alone.
+    Returns:
+        The bytes of the graph: uint8 inputs with scale 1 and zero point 0, batch 1; logits as uint8 (int8) or float32.
+    Raises:
+        ConversionError: the graph is not what was promised; see `check_graph`.
+    """
+    folded = fold_batchnorm(model, "float32" if precision == "int8" else "uint8")
+    names = [tensor.name for tensor in folded.inputs]
+    if precision == "int8" and correction is not None:
+        correct_biases(folded, (_batch(photo, names) for photo in correction()))
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(folded)
+    if precision == "int8":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (_batch(photo, names) for photo in representative())
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.uint8
+    elif precision == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    with _quiet():
+        graph: bytes = converter.convert()
+    check_graph(graph, precision)
+    return graph
+
+
+def describe_graph(graph: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Describes a graph's inputs and outputs as a bundle's manifest does: name, shape, dtype, scale, zero_point."""
+    runner = _interpreter(graph).get_signature_runner()
+    inputs = [{**_tensor(name, detail), "kind": name} for name, detail in sorted(runner.get_input_details().items())]
+    return inputs, [_tensor(name, detail) for name, detail in sorted(runner.get_output_details().items())]
+
+
+def check_graph(graph: bytes, precision: str) -> None:
+    """Proves that a graph keeps its promises.
+
+    Raises:
+        ConversionError: an input that is not uint8 with scale 1 and zero point 0 and batch 1; an int8 graph with a float
+            tensor or an output that is not uint8; variables left in the graph; more than one output.
+    """
+    inputs, outputs = describe_graph(graph)
+    for tensor in inputs:
+        if tensor["dtype"] != "uint8" or tensor["scale"] != 1 or tensor["zero_point"] != 0 or tensor["shape"][0] != 1:
+            raise ConversionError(
+                f"The input {tensor['name']!r} must be uint8 with scale 1, zero point 0 and batch 1; got {tensor['dtype']} "
+                f"{tensor['shape']}, scale {tensor['scale']}, zero point {tensor['zero_point']}. "
+                "Do the representative photos span 0 to 255?"
+            )
+    wanted = "uint8" if precision == "int8" else "float32"
+    if len(outputs) != 1 or outputs[0]["dtype"] != wanted:
+        raise ConversionError(f"A graph must have one {wanted} output; got {outputs}.")
+    interpreter = _interpreter(graph)
+    operations = {operation["op_name"] for operation in interpreter._get_ops_details()}
+    if operations & {"READ_VARIABLE", "VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"}:
+        raise ConversionError("Variables are left in the graph: its weights were not frozen.")
+    if precision == "int8":
+        floats = [t["name"] for t in interpreter.get_tensor_details() if np.dtype(t["dtype"]).kind == "f"]
+        if floats:
+            raise ConversionError(
+                f"An int8 graph must be all integers; {len(floats)} float tensors are left, such as {floats[0]!r}."
+            )
+
+
+def _batch(photo: Mapping[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+    return {name: photo[name][None].astype(np.float32) for name in names}
+
+
+def _tensor(name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+    dtype = np.dtype(detail["dtype"]).name
+    scale, zero_point = detail["quantization"] if dtype == "uint8" and detail["quantization"][0] else (1.0, 0)
+    return {
+        "name": name,
+        "shape": [int(n) for n in detail["shape"]],
+        "dtype": dtype,
+        "scale": float(scale),
+        "zero_point": int(zero_point),
+    }
+
+
+def _interpreter(graph: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=graph)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the converter's chatter off the terminal; if it fails, its last words become the error."""
+    with tempfile.TemporaryFile() as log, contextlib.redirect_stdout(io.StringIO()):
+        saved = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            raise ConversionError(f"TensorFlow cannot convert the graph: {str(error).strip().splitlines()[-1]}") from error
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

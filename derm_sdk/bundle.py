@@ -1,0 +1,302 @@
+"""The .derm file: everything that one model needs to answer, verified before anything of it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import archive
+from .calibration import Calibration
+from .composition import Composition, Head
+from .errors import BundleError, DermError, FileError, OptionError
+from .files import write_bytes
+from .preprocess import INPUT_CHANNELS, PREPROCESSING_VERSION, check_options
+from .taxonomy import Taxonomy
+
+FORMAT = 1
+KINDS = ("two_step", "multi_input", "hierarchical", "flat")
+DTYPES = ("uint8", "float32")
+TEXT_ENTRIES = ("taxonomy.json", "calibration.json", "card.md", "licence.txt")
+_MAX_JSON_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How photos become inputs: `size` in pixels, `fit`, and how they are decoded ("full": at their full size)."""
+
+    size: int
+    fit: str
+    decode: str = "full"
+    version: int = PREPROCESSING_VERSION
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of a graph: the real value is scale * (stored - zero_point); float32 has scale 1, zero point 0.
+
+    `name` is its name in the graph's signature; `kind` says which prepared input it takes ("" for an output).
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One network of a bundle: where it is, what goes in, and which labels its output answers below the node `given`."""
+
+    id: str
+    file: str
+    sha256: str
+    given: str | None
+    labels: tuple[str, ...]
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified .derm file.
+
+    Attributes:
+        manifest: manifest.json as it stands.
+        digest: SHA-256 of manifest.json, hex: the bundle's identity, since the manifest holds every other digest.
+        taxonomy, calibration, composition, preprocessing: what they are.
+        graphs: descriptions of the networks; `graph_data` holds their bytes, by id.
+        card: the model card, Markdown. licence: the licence of the weights.
+        size_bytes: size of the file.
+    """
+
+    manifest: Mapping[str, Any]
+    digest: str
+    taxonomy: Taxonomy
+    calibration: Calibration
+    composition: Composition
+    preprocessing: Preprocessing
+    graphs: tuple[GraphSpec, ...]
+    graph_data: Mapping[str, bytes]
+    card: str
+    licence: str
+    size_bytes: int
+
+
+def read_bundle(source: str | os.PathLike[str] | bytes) -> Bundle:
+    """Reads and verifies a .derm file, given as a path or as its bytes.
+
+    Raises:
+        FileError: the path cannot be read.
+        BundleError: the file is damaged, too new, or contradicts itself; nothing of it was used.
+    """
+    if isinstance(source, bytes):
+        return _parse(memoryview(source))
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise BundleError(f"{str(path)!r} is empty; it must be a .derm file.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+                return _parse(view)
+    except BundleError as error:
+        raise BundleError(f"{str(path)!r}: {error}") if str(path) not in str(error) else error from None
+    except OSError as error:
+        raise FileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any],
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+    graph_data: Mapping[str, bytes],
+    card: str,
+    licence: str,
+) -> str:
+    """Writes a .derm file, whole or not at all, after reading it back.
+
+    Args:
+        path: where to.
+        manifest: the fields of manifest.json except `format`, `files` and each graph's `sha256`, which are filled in.
+        taxonomy, calibration: what goes into taxonomy.json and calibration.json.
+        graph_data: {graph id: bytes of its .tflite file}.
+        card, licence: Markdown and text.
+    Returns:
+        The bundle's digest, hex.
+    Raises:
+        BundleError: a reader would refuse the result. FileError: the file cannot be written.
+    """
+    data = pack_bundle(manifest, taxonomy, calibration, graph_data, card, licence)
+    bundle = read_bundle(data)
+    write_bytes(path, data)
+    return bundle.digest
+
+
+def pack_bundle(
+    manifest: Mapping[str, Any],
+    taxonomy: Taxonomy,
+    calibration: Calibration,
+    graph_data: Mapping[str, bytes],
+    card: str,
+    licence: str,
+) -> bytes:
+    """The bytes that `write_bundle` writes; the same content gives the same bytes."""
+    entries = {
+        "taxonomy.json": _json_bytes(taxonomy.to_dict()),
+        "calibration.json": _json_bytes(calibration.to_dict()),
+        **{f"graphs/{graph}.tflite": graph_data[graph] for graph in graph_data},
+        "card.md": card.encode(),
+        "licence.txt": licence.encode(),
+    }
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in entries.items()}
+    graphs = [
+        {**graph, "file": f"graphs/{graph['id']}.tflite", "sha256": digests.get(f"graphs/{graph['id']}.tflite")}
+        for graph in manifest["graphs"]
+    ]
+    full = {"format": FORMAT, **manifest, "graphs": graphs, "files": digests}
+    return archive.pack({"manifest.json": _json_bytes(full), **entries})
+
+
+def _parse(view: memoryview) -> Bundle:
+    entries = archive.unpack(view)
+    if next(iter(entries)) != "manifest.json":
+        raise BundleError("The first entry of a .derm file must be manifest.json.")
+    raw_manifest = bytes(entries.pop("manifest.json"))
+    manifest = _read_json(raw_manifest, "manifest.json")
+    _check_format(manifest)
+    _check_digests(manifest, entries)
+    try:
+        taxonomy = Taxonomy.from_dict(_read_json(bytes(entries["taxonomy.json"]), "taxonomy.json"))
+        calibration = Calibration.from_dict(_read_json(bytes(entries["calibration.json"]), "calibration.json"))
+        preprocessing = _preprocessing(manifest["preprocessing"])
+        graphs = tuple(_graph(row, preprocessing.size) for row in manifest["graphs"])
+        composition = Composition(taxonomy, tuple(Head(graph.id, graph.given, graph.labels) for graph in graphs))
+        card, licence = bytes(entries["card.md"]).decode(), bytes(entries["licence.txt"]).decode()
+        texts = [manifest[key] for key in ("id", "name", "version", "created_with", "kind", "licence", "intended_use")]
+    except DermError as error:
+        raise BundleError(str(error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BundleError(f"manifest.json lacks a field, or one has the wrong type ({error}).") from error
+    if not all(isinstance(text, str) for text in texts) or manifest["kind"] not in KINDS:
+        raise BundleError(f"manifest.json must name its kind, one of {', '.join(KINDS)}; got {manifest['kind']!r}.")
+    if {graph.file for graph in graphs} != {name for name in entries if name.startswith("graphs/")}:
+        raise BundleError("The graphs that manifest.json describes are not the graphs in the file.")
+    _check_calibration(calibration, composition)
+    data = {graph.id: bytes(entries[graph.file]) for graph in graphs}
+    digest = hashlib.sha256(raw_manifest).hexdigest()
+    return Bundle(
+        manifest, digest, taxonomy, calibration, composition, preprocessing, graphs, data, card, licence, len(view)
+    )
+
+
+def _check_format(manifest: Any) -> None:
+    if not isinstance(manifest, dict):
+        raise BundleError("manifest.json must be an object.")
+    version = manifest.get("format")
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise BundleError(f"manifest.json must say its format, a whole number; got {version!r}.")
+    if version != FORMAT:
+        newer = "newer: update derm-sdk to read it" if version > FORMAT else "unknown"
+        raise BundleError(f"The .derm file has format {version}; this version reads {FORMAT}, so it is {newer}.")
+
+
+def _check_digests(manifest: Mapping[str, Any], entries: Mapping[str, memoryview]) -> None:
+    files = manifest.get("files")
+    if not isinstance(files, dict) or set(files) != set(entries) or not set(TEXT_ENTRIES) <= set(files):
+        raise BundleError("manifest.json must list every entry of the file with its digest, and no other.")
+    for name, data in entries.items():
+        if hashlib.sha256(data).hexdigest() != files[name]:
+            raise BundleError(f"{name!r} was changed after the bundle was made: its SHA-256 is not the manifest's.")
+
+
+def _preprocessing(row: Mapping[str, Any]) -> Preprocessing:
+    found = Preprocessing(row["size"], row["fit"], row["decode"], row["version"])
+    check_options(found.size, found.fit, ("rgb",))
+    if found.decode != "full":
+        raise BundleError(f"Unknown way of decoding {found.decode!r}; this version knows 'full'.")
+    if found.version != PREPROCESSING_VERSION:
+        raise BundleError(
+            f"The model needs preprocessing version {found.version!r}; this version of derm-sdk has {PREPROCESSING_VERSION}."
+        )
+    return found
+
+
+def _graph(row: Mapping[str, Any], size: int) -> GraphSpec:
+    identity, file, given = row["id"], row["file"], row["given"]
+    labels, outputs = tuple(row["labels"]), row["outputs"]
+    if not isinstance(identity, str) or not isinstance(file, str) or not (given is None or isinstance(given, str)):
+        raise BundleError("A graph's id, file and node must be text.")
+    if len(outputs) != 1:
+        raise BundleError(f"The graph {identity!r} must have one output; it has {len(outputs)}.")
+    inputs = tuple(_tensor(tensor, tensor["kind"], identity) for tensor in row["inputs"])
+    output = _tensor(outputs[0], "", identity)
+    for tensor in inputs:
+        if tensor.kind not in INPUT_CHANNELS:
+            raise OptionError(f"The graph {identity!r} wants the unknown input {tensor.kind!r}.")
+        if tensor.dtype != "uint8" or tensor.scale != 1 or tensor.zero_point != 0:
+            raise BundleError(
+                f"The input {tensor.name!r} of the graph {identity!r} must be uint8 with scale 1, zero point 0."
+            )
+        if tensor.shape != (1, size, size, INPUT_CHANNELS[tensor.kind]):
+            raise BundleError(f"The input {tensor.name!r} of the graph {identity!r} has the shape {list(tensor.shape)}.")
+    if not inputs or output.shape != (1, len(labels)):
+        raise BundleError(f"The graph {identity!r} has {len(labels)} labels; its output's shape is {list(output.shape)}.")
+    return GraphSpec(identity, file, row["sha256"], given, labels, inputs, output)
+
+
+def _tensor(row: Mapping[str, Any], kind: str, graph: str) -> Tensor:
+    tensor = Tensor(row["name"], kind, tuple(row["shape"]), row["dtype"], row["scale"], row["zero_point"])
+    if tensor.dtype not in DTYPES or not tensor.scale > 0 or not 0 <= tensor.zero_point <= 255:
+        raise BundleError(f"The tensor {tensor.name!r} of the graph {graph!r} must be uint8 or float32, with scale above 0.")
+    return tensor
+
+
+def _check_calibration(calibration: Calibration, composition: Composition) -> None:
+    known = {"graph": {head.graph for head in composition.heads}, "level": set(composition.taxonomy.levels)}
+    for what, names in (
+        ("graph", calibration.temperatures), ("level", calibration.answer), ("level", calibration.sets)
+    ):  # fmt: skip
+        for name in names:
+            if name not in known[what]:
+                raise BundleError(f"calibration.json names the {what} {name!r}, which the model does not have.")
+    if calibration.refer_node is not None:
+        try:
+            composition.column(calibration.refer_node)
+        except KeyError:
+            raise BundleError(f"calibration.json refers on {calibration.refer_node!r}, which is not in the tree.") from None
+
+
+def _json_bytes(data: Any) -> bytes:
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _read_json(data: bytes, name: str) -> Any:
+    def constant(text: str) -> float:
+        raise BundleError(f"{name} holds {text}; every number must be finite.")
+
+    def number(text: str) -> float:
+        value = float(text)
+        return value if math.isfinite(value) else constant(text)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise BundleError(f"{name} names a field twice.")
+        return dict(pairs)
+
+    if len(data) > _MAX_JSON_BYTES:
+        raise BundleError(f"{name} is larger than 16 MiB.")
+    try:
+        return json.loads(data, parse_constant=constant, parse_float=number, object_pairs_hook=unique)
+    except BundleError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{name} is no JSON ({error}).") from error

@@ -1,0 +1,197 @@
+"""Logits -> calibrated probabilities, prediction sets, an answer, and whether a dermatologist should see it.
+
+Everything here applies numbers that were fitted elsewhere, on the calibration split, and stored in `calibration.json`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .composition import Composition, Floats
+from .errors import BundleError
+from .image import Pixels
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted on the calibration split.
+
+    Attributes:
+        temperatures: {graph id: T}; the graph's probabilities are softmax(logits / T). Guo et al. 2017.
+        answer: {level: least probability at which a node of that level counts as certain}, 0..1.
+        coverage: the share of truths that `prediction_set` promises to hold, 0..1.
+        sets: {level: least probability of a member of the prediction set}, 0..1. Split conformal, Sadinle et al. 2019.
+        refer_node: id of the node whose probability makes a photo a case for a dermatologist; None for none.
+        refer_threshold: the probability from which it does, 0..1.
+        quality: {measure: (least, most)} of the photos it was fitted on; see `quality_measures`.
+        fitted_on: what it was fitted on: {"split", "n", ...}.
+    """
+
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    answer: Mapping[str, float] = field(default_factory=dict)
+    coverage: float = 0.9
+    sets: Mapping[str, float] = field(default_factory=dict)
+    refer_node: str | None = None
+    refer_threshold: float = 0.5
+    quality: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    fitted_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for graph, temperature in self.temperatures.items():
+            if not (_is_number(temperature) and temperature > 0):
+                raise BundleError(f"The temperature of {graph!r} must be above 0; got {temperature!r}.")
+        shares = {**self.answer, **self.sets, "coverage": self.coverage, "refer": self.refer_threshold}
+        for name, share in shares.items():
+            if not (_is_number(share) and 0 <= share <= 1):
+                raise BundleError(f"The calibration's {name!r} must be a probability from 0 to 1; got {share!r}.")
+        for measure, limits in self.quality.items():
+            if len(limits) != 2 or not all(map(_is_number, limits)) or limits[0] > limits[1]:
+                raise BundleError(f"The limits of {measure!r} must be two ordered numbers; got {limits!r}.")
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Calibration:
+        """Reads what `to_dict` wrote. Raises BundleError on anything else."""
+        try:
+            return cls(
+                temperatures=dict(data["temperatures"]),
+                answer=dict(data["answer"]),
+                coverage=data["coverage"],
+                sets=dict(data["sets"]),
+                refer_node=data["refer"]["node"],
+                refer_threshold=data["refer"]["threshold"],
+                quality={name: tuple(limits) for name, limits in data["quality"].items()},
+                fitted_on=dict(data["fitted_on"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(f"calibration.json lacks or misspells a field ({error}).") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The calibration as JSON-ready data."""
+        return {
+            "temperatures": dict(self.temperatures),
+            "answer": dict(self.answer),
+            "coverage": self.coverage,
+            "sets": dict(self.sets),
+            "refer": {"node": self.refer_node, "threshold": self.refer_threshold},
+            "quality": {name: list(limits) for name, limits in self.quality.items()},
+            "fitted_on": dict(self.fitted_on),
+        }
+
+    def probabilities(self, graph: str, logits: NDArray[Any]) -> Floats:
+        """Calibrated probabilities of one graph: softmax(logits / T).
+
+        Args:
+            graph: the graph's id; without a fitted temperature T is 1.
+            logits: [N, labels], any real dtype.
+        Returns:
+            float64 [N, labels], each row adding up to 1.
+        """
+        scaled = np.asarray(logits, np.float64) / self.temperatures.get(graph, 1.0)
+        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+    def nodes(self, composition: Composition, logits: Mapping[str, NDArray[Any]]) -> Floats:
+        """All graphs' logits -> probabilities of every node, float64 [N, nodes] in the order of the tree."""
+        return composition.probabilities({graph: self.probabilities(graph, values) for graph, values in logits.items()})
+
+    def answers(self, composition: Composition, nodes: Floats) -> list[str | None]:
+        """The deepest node of each row that is certain enough, going down the tree while each level is; None if none is.
+
+        Args:
+            composition: the tree the columns belong to.
+            nodes: float64 [N, nodes], as `nodes` returns them.
+        """
+        return [self._answer(composition, row) for row in nodes]
+
+    def _answer(self, composition: Composition, row: Floats) -> str | None:
+        found: str | None = None
+        for level in composition.taxonomy.levels:
+            children = composition.taxonomy.children(found)
+            best = max(children, key=lambda node: row[composition.column(node.id)])
+            if row[composition.column(best.id)] < self.answer.get(level, 0.5):
+                break
+            found = best.id
+        return found
+
+    def members(self, composition: Composition, row: Floats, level: str) -> list[str]:
+        """The prediction set of a level, best first: ids with at least the fitted probability, and always the best one."""
+        ranked = sorted(composition.taxonomy.at(level), key=lambda node: -row[composition.column(node.id)])
+        threshold = self.sets.get(level, 0.0)
+        return [node.id for i, node in enumerate(ranked) if i == 0 or row[composition.column(node.id)] >= threshold]
+
+    def refers(self, composition: Composition, nodes: Floats) -> NDArray[np.bool_]:
+        """Which rows of float64 [N, nodes] a dermatologist should see: those for which `reasons` names one."""
+        return np.array([bool(self.reasons(composition, row)) for row in nodes], np.bool_)
+
+    def reasons(self, composition: Composition, row: Floats) -> list[str]:
+        """Why a dermatologist should see a photo, in words; empty when there is no reason.
+
+        Args:
+            composition: the tree the columns belong to.
+            row: float64 [nodes], one row of what `nodes` returns.
+        """
+        reasons = []
+        if self.refer_node is not None:
+            probability = float(row[composition.column(self.refer_node)])
+            if probability >= self.refer_threshold:
+                name = composition.taxonomy.node(self.refer_node).name
+                reasons.append(f"{name} has probability {probability:.2f} (referred from {self.refer_threshold:.2f})")
+        level = composition.taxonomy.levels[0]
+        best = float(row[composition.columns(level)].max())
+        needed = self.answer.get(level, 0.5)
+        if best < needed:
+            reasons.append(f"no {level} is certain enough (best {best:.2f}, needed {needed:.2f})")
+        return reasons
+
+
+QUALITY_MESSAGES = {
+    "brightness": ("too dark", "too bright"),
+    "contrast": ("too little contrast", "too much contrast"),
+    "sharpness": ("blurred", "grainy"),
+    "familiarity": ("not like the training photos", ""),
+}
+
+
+def quality_measures(rgb: Pixels, root_logits: NDArray[Any]) -> dict[str, float]:
+    """Measures whether a photo is of the kind the model knows.
+
+    Args:
+        rgb: uint8 [size, size, 3], the resized photo.
+        root_logits: [labels], the root graph's logits.
+    Returns:
+        brightness: mean gray level, 0..255; contrast: its standard deviation; sharpness: mean absolute Laplacian of the
+        gray levels; familiarity: log-sum-exp of the root's logits (the energy score of Liu et al. 2020, its sign turned).
+    """
+    gray = rgb.astype(np.int32) @ np.array([77, 150, 29], np.int32) >> 8
+    middle = 4 * gray[1:-1, 1:-1] - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2] - gray[1:-1, 2:]
+    logits = np.asarray(root_logits, np.float64)
+    top = float(logits.max())
+    return {
+        "brightness": float(gray.mean()),
+        "contrast": float(gray.std()),
+        "sharpness": float(np.abs(middle).mean()) if middle.size else 0.0,
+        "familiarity": top + math.log(float(np.exp(logits - top).sum())),
+    }
+
+
+def quality_problems(measures: Mapping[str, float], limits: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Names what is outside the limits, in plain words: ["blurred", "too dark"]."""
+    problems = []
+    for name, value in measures.items():
+        low, high = limits.get(name, (-math.inf, math.inf))
+        message = QUALITY_MESSAGES[name][0] if value < low else QUALITY_MESSAGES[name][1] if value > high else ""
+        if message:
+            problems.append(message)
+    return problems
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,186 @@
+"""The `derm` command: classify photos, look into a .derm file, verify it, and check an installation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+import numpy as np
+
+from . import __version__, preprocess
+from .bundle import Bundle, read_bundle
+from .classifier import ROUTINGS, Classifier, check_fitzpatrick, starter_path
+from .errors import DermError
+from .image import Pixels
+from .runtime import load_interpreter
+
+NOTICE = "A research tool, not a medical device: it cannot replace a dermatologist."
+# SHA-256 of the five inputs of `_drawn_photo` at 64 pixels, as preprocessing version 1 prepares them.
+_PROBE_SHA256 = "07ac8cf0312732f6c2206b29b8004febe8a2a532c79fb3c4c51af16df66a1504"
+
+
+class _Plain(click.Command):
+    """Ends a DermError with its sentence on stderr and exit code 1, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DermError as error:
+            raise click.ClickException(str(error)) from error
+
+
+class DermCommand(_Plain):
+    """A click command that ends a DermError in one sentence."""
+
+
+class DermGroup(_Plain, click.Group):
+    """A click group whose commands end a DermError in one sentence."""
+
+
+@click.group(cls=DermGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="derm-sdk")
+def main() -> None:
+    """Classify photos of skin with a .derm model.
+
+    A research tool, not a medical device: it cannot replace a dermatologist.
+    """
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True)
+@click.option("--model", type=click.Path(), help="A .derm file; without it, the starter model.")
+@click.option("--fitzpatrick", help="Skin type of the person, 1 to 6 or I to VI; leave out when unknown.")
+@click.option("--routing", type=click.Choice(ROUTINGS), default="all", show_default=True, help="Which graphs are run.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads for a graph.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per photo and line.")
+def classify(
+    photos: tuple[str, ...], model: str | None, fitzpatrick: str | None, routing: str, threads: int, as_json: bool
+) -> None:
+    """Classify PHOTOS (JPEG, PNG, WebP or BMP) and print a tree of probabilities for each."""
+    skin_type = check_fitzpatrick(int(fitzpatrick) if fitzpatrick and _is_number(fitzpatrick) else fitzpatrick)
+    with Classifier(model, threads=threads, routing=routing) as classifier:
+        manifest = classifier.bundle.manifest
+        click.echo(f"{NOTICE} Code: Apache-2.0. Weights ({manifest['id']}): {manifest['licence']}.", err=True)
+        failed = False
+        for photo in photos:
+            try:
+                result = classifier.classify(photo, fitzpatrick=skin_type)
+            except DermError as error:
+                click.echo(f"Error: {error}", err=True)
+                failed = True
+                continue
+            if as_json:
+                click.echo(json.dumps({"photo": photo, **result.to_dict()}, ensure_ascii=False))
+            else:
+                click.echo((f"{photo}\n" if len(photos) > 1 else "") + str(result) + ("\n" if len(photos) > 1 else ""))
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("file", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
+@click.option("--card", is_flag=True, help="The model card, Markdown.")
+def inspect(file: str | None, as_json: bool, card: bool) -> None:
+    """Show what is in a .derm FILE (without one, in the starter model)."""
+    bundle = read_bundle(starter_path() if file is None else file)
+    if card:
+        click.echo(bundle.card)
+    elif as_json:
+        click.echo(json.dumps({"digest": bundle.digest, **bundle.manifest}, indent=1, ensure_ascii=False))
+    else:
+        click.echo(_summary(bundle))
+
+
+@main.command()
+@click.argument("file", required=False)
+def verify(file: str | None) -> None:
+    """Check every digest of a .derm FILE (without one, of the starter model) and load its graphs."""
+    with Classifier(starter_path() if file is None else file) as classifier:
+        bundle = classifier.bundle
+        size = bundle.preprocessing.size
+        classifier.logits(np.zeros((size, size, 3), np.uint8))
+        click.echo(f"whole: {bundle.manifest['id']} {bundle.manifest['version']}, sha256 {bundle.digest}")
+
+
+@main.command()
+def doctor() -> None:
+    """Check this installation: packages, compiled core, preprocessing, the starter model; exit code 1 if one fails."""
+    failed = False
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("python", lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        ("numpy", lambda: np.__version__),
+        ("pillow", _pillow_version),
+        ("runtime", lambda: load_interpreter()[1]),
+        ("native core", lambda: "compiled" if preprocess.native else "absent: preprocessing works, but slower"),
+        ("preprocessing", _check_preprocessing),
+        ("starter", _check_starter),
+    )
+    for name, check in checks:
+        try:
+            click.echo(f"{name:<15}{check()}")
+        except (DermError, ImportError) as error:
+            click.echo(f"{name:<15}FAILED: {error}")
+            failed = True
+    if failed:
+        sys.exit(1)
+
+
+def _summary(bundle: Bundle) -> str:
+    manifest, taxonomy = bundle.manifest, bundle.taxonomy
+    lines = [
+        f"{manifest['name']}, version {manifest['version']} ({manifest['kind']}), made with {manifest['created_with']}",
+        f"sha256 of the manifest: {bundle.digest}",
+        f"size: {bundle.size_bytes / 1e6:.2f} MB in {len(bundle.graphs)} graphs",
+        f"photos: {bundle.preprocessing.fit} to {bundle.preprocessing.size} x {bundle.preprocessing.size}",
+        "labels: " + ", ".join(f"{len(taxonomy.at(level))} of level {level}" for level in taxonomy.levels),
+        f"licence of the weights: {manifest['licence']}",
+        f"intended use: {manifest['intended_use']}",
+    ]
+    for graph in bundle.graphs:
+        kinds = ", ".join(tensor.kind for tensor in graph.inputs)
+        below = f"below {graph.given}" if graph.given else "for the whole tree"
+        size = len(bundle.graph_data[graph.id]) / 1e3
+        lines.append(f"  {graph.id}: {kinds} -> {len(graph.labels)} labels {below}, {graph.output.dtype}, {size:.0f} kB")
+    return "\n".join(lines)
+
+
+def _drawn_photo() -> Pixels:
+    """A drawn test picture, uint8 [48, 80, 3]: a gradient with a disc."""
+    y, x = np.mgrid[0:48, 0:80]
+    disc = (x - 40) ** 2 + (y - 24) ** 2 < 200
+    return np.stack([np.where(disc, 90, 150 + x), np.where(disc, 40, 100 + x), 60 + 2 * y], axis=2).astype(np.uint8)
+
+
+def _check_preprocessing() -> str:
+    prepared = preprocess.prepare(_drawn_photo(), 64, "pad", tuple(preprocess.INPUT_CHANNELS))
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in prepared.values())).hexdigest()
+    if digest != _PROBE_SHA256:
+        raise DermError(f"the prepared bytes are not those of version {preprocess.PREPROCESSING_VERSION} ({digest})")
+    return f"version {preprocess.PREPROCESSING_VERSION}, the same bytes as everywhere"
+
+
+def _check_starter() -> str:
+    start = time.perf_counter()
+    with Classifier() as classifier:
+        opened = time.perf_counter()
+        classifier.classify(_drawn_photo())
+        done = time.perf_counter()
+        name = classifier.bundle.manifest["id"]
+    return f"{name}: opened in {1e3 * (opened - start):.0f} ms, one photo in {1e3 * (done - opened):.0f} ms"
+
+
+def _pillow_version() -> str:
+    import PIL
+
+    return str(PIL.__version__)
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().lstrip("+-").isdigit()

@@ -1,0 +1,86 @@
+"""The interpreter that runs a graph, behind one small class: LiteRT; where it is missing, tflite-runtime or TensorFlow's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .bundle import GraphSpec, Tensor
+from .composition import Floats
+from .errors import BundleError, RuntimeMissingError
+from .image import Pixels
+
+
+def load_interpreter() -> tuple[Any, str]:
+    """Finds an interpreter class and the name of its package. Raises RuntimeMissingError where none is installed."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter, "ai-edge-litert"
+    except ImportError:
+        pass
+    try:
+        from tflite_runtime.interpreter import Interpreter
+
+        return Interpreter, "tflite-runtime"
+    except ImportError:
+        pass
+    try:
+        from tensorflow.lite import Interpreter
+
+        return Interpreter, "tensorflow"
+    except ImportError:
+        raise RuntimeMissingError("No interpreter is installed; run: pip install ai-edge-litert") from None
+
+
+class Network:
+    """One graph, ready to run. Not for two threads at once.
+
+    Raises:
+        RuntimeMissingError: no interpreter is installed, or it cannot load the graph.
+        BundleError: the graph's tensors are not those of its description.
+    """
+
+    def __init__(self, spec: GraphSpec, data: bytes, threads: int) -> None:
+        interpreter_class, package = load_interpreter()
+        self.spec = spec
+        try:
+            self._interpreter = interpreter_class(model_content=data, num_threads=threads)
+            self._interpreter.allocate_tensors()
+            self._run = self._interpreter.get_signature_runner()
+        except (ValueError, RuntimeError) as error:
+            raise RuntimeMissingError(f"{package} cannot load the graph {spec.id!r}: {error}") from error
+        inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
+        _check_tensors(spec, inputs, spec.inputs)
+        _check_tensors(spec, outputs, (spec.output,))
+
+    def logits(self, prepared: Mapping[str, Pixels]) -> Floats:
+        """Runs the graph on one photo.
+
+        Args:
+            prepared: {kind: uint8 [size, size, channels]}, as `derm_sdk.prepare` returns them; more than needed is fine.
+        Returns:
+            float64 [labels]: the output's stored values, made real by scale * (stored - zero_point).
+        """
+        answer = self._run(**{tensor.name: prepared[tensor.kind][None] for tensor in self.spec.inputs})
+        output = self.spec.output
+        stored = answer[output.name][0].astype(np.float64)
+        return np.asarray((stored - output.zero_point) * output.scale)
+
+
+def _check_tensors(spec: GraphSpec, found: Mapping[str, Any], described: tuple[Tensor, ...]) -> None:
+    if set(found) != {tensor.name for tensor in described}:
+        raise BundleError(f"The graph {spec.id!r} has the tensors {sorted(found)}, not those of its description.")
+    for tensor in described:
+        detail = found[tensor.name]
+        shape, dtype = tuple(int(n) for n in detail["shape"]), np.dtype(detail["dtype"]).name
+        scale, zero_point = detail["quantization"] if dtype == "uint8" and detail["quantization"][0] else (1.0, 0)
+        expected = (tensor.shape, tensor.dtype, np.float32(tensor.scale), tensor.zero_point)
+        if (shape, dtype, np.float32(scale), int(zero_point)) != expected:
+            raise BundleError(
+                f"The tensor {tensor.name!r} of the graph {spec.id!r} is {dtype}{list(shape)} with scale {scale} and zero "
+                f"point {zero_point}; its description says {tensor.dtype}{list(tensor.shape)}, {tensor.scale}, "
+                f"{tensor.zero_point}."
+            )

@@ -1,0 +1,234 @@
+import hashlib
+import io
+import json
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from derm_sdk import BundleError, Classifier, DermError, FileError, read_bundle, write_bundle
+from derm_sdk.archive import ALIGNMENT, pack, unpack
+from derm_sdk.bundle import pack_bundle
+
+from .. import models
+
+
+def small_parts():
+    """A bundle whose graphs are placeholders: the container and its checks do not look inside."""
+    rows = []
+    for name, (given_node, kinds) in models.HEADS.items():
+        count = len(models.labels(given_node))
+        channels = {"rgb": 3}
+        inputs = [
+            {"name": kind, "kind": kind, "shape": [1, models.SIZE, models.SIZE, channels.get(kind, 1)],
+             "dtype": "uint8", "scale": 1.0, "zero_point": 0} for kind in kinds
+        ]  # fmt: skip
+        outputs = [{"name": "output_0", "shape": [1, count], "dtype": "uint8", "scale": 0.05, "zero_point": 128}]
+        rows.append(models.graph_row(name, inputs, outputs))
+    return models.manifest(rows), {name: f"graph {name}".encode() for name in models.HEADS}
+
+
+def small_bundle(change=None, calibration=models.CALIBRATION) -> bytes:
+    fields, data = small_parts()
+    if change:
+        change(fields)
+    return pack_bundle(fields, models.TAXONOMY, calibration, data, "# Card\n", "licence\n")
+
+
+def edited(name: str, edit) -> bytes:
+    """The small bundle with one JSON entry rewritten and every digest made right again."""
+    entries = {key: bytes(value) for key, value in unpack(memoryview(small_bundle())).items()}
+    manifest = json.loads(entries["manifest.json"])
+    if name == "manifest.json":
+        entries[name] = edit(entries[name])
+        return pack(entries)
+    entries[name] = edit(entries[name])
+    manifest["files"][name] = hashlib.sha256(entries[name]).hexdigest()
+    entries["manifest.json"] = json.dumps(manifest).encode()
+    return pack(entries)
+
+
+def test_the_same_content_gives_the_same_bytes():
+    data = small_bundle()
+    assert data == small_bundle()
+    # Frozen: a change here is a change of the format.
+    assert hashlib.sha256(data).hexdigest() == GOLDEN
+
+
+GOLDEN = "a992d992f8ad74422f15987131aac19fd284ee3b74b42af15ee766e282644d74"
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    fields, data = small_parts()
+    path = tmp_path / "new" / "small.derm"
+    digest = write_bundle(path, fields, models.TAXONOMY, models.CALIBRATION, data, "# Card\n", "licence\n")
+    bundle = read_bundle(path)
+    assert bundle.digest == digest
+    assert bundle.taxonomy == models.TAXONOMY
+    assert bundle.calibration == models.CALIBRATION
+    assert bundle.graph_data == data
+    assert (bundle.card, bundle.licence) == ("# Card\n", "licence\n")
+    assert bundle.size_bytes == path.stat().st_size
+
+
+def test_any_unzip_opens_it_and_every_entry_is_stored_and_aligned():
+    data = small_bundle()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist()[0] == "manifest.json"
+        for info in archive.infolist():
+            name_length, extra_length = struct.unpack_from("<HH", data, info.header_offset + 26)
+            assert (info.header_offset + 30 + name_length + extra_length) % ALIGNMENT == 0
+            assert info.compress_type == zipfile.ZIP_STORED
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,8}(/[a-z]{1,5})?", fullmatch=True), st.binary(max_size=300),
+                       min_size=1, max_size=8))  # fmt: skip
+def test_the_container_gives_back_any_entries_in_order(entries):
+    found = unpack(memoryview(pack(entries)))
+    assert {name: bytes(view) for name, view in found.items()} == entries
+    assert list(found) == list(entries)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_single_changed_byte_is_noticed(data):
+    whole = bytearray(small_bundle())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
+    try:
+        bundle = read_bundle(bytes(whole))
+    except BundleError:
+        return
+    # What no digest covers are times, versions and padding in headers: then the content is the same.
+    assert bundle.manifest == read_bundle(small_bundle()).manifest
+    assert bundle.graph_data == small_parts()[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 5000))
+def test_any_truncation_is_refused(length):
+    whole = small_bundle()
+    with pytest.raises(BundleError):
+        read_bundle(whole[: min(length, len(whole) - 1)])
+
+
+def rezip(compression: int) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(small_bundle())) as source, zipfile.ZipFile(target, "w", compression) as copy:
+        for name in source.namelist():
+            copy.writestr(name, source.read(name))
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "does not begin"),
+        (b"not a bundle at all, just text", "does not begin"),
+        (small_bundle() + b"x", "behind its end"),
+        (small_bundle()[:-30], "cut off"),
+        (rezip(zipfile.ZIP_DEFLATED), "compressed"),
+        (rezip(zipfile.ZIP_STORED), "zipped again|by another tool|flags"),
+        (small_bundle(lambda m: m.update(format=2)), "newer: update derm-sdk"),
+        (small_bundle(lambda m: m.update(format="1")), "must say its format"),
+        (small_bundle(lambda m: m.update(kind="three_step")), "three_step"),
+        (small_bundle(lambda m: m.pop("preprocessing")), "lacks a field"),
+        (small_bundle(lambda m: m["preprocessing"].update(version=9)), "preprocessing version 9"),
+        (small_bundle(lambda m: m["preprocessing"].update(decode="half")), "Unknown way of decoding 'half'"),
+        (small_bundle(lambda m: m["preprocessing"].update(fit="squeeze")), "Unknown fit 'squeeze'"),
+        (small_bundle(lambda m: m["graphs"][0].update(labels=["benign", "malignant"])), "2 labels"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(kind="depth")), "unknown input 'depth'"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(zero_point=3)), "scale 1, zero point 0"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1, 8, 8, 3])), "has the shape"),
+        (small_bundle(lambda m: m["graphs"].pop()), "not the graphs|No graph splits"),
+        (edited("manifest.json", lambda b: b.replace(b'"0.1', b'"0.1') [:-2]), "no JSON"),
+        (edited("manifest.json", lambda b: b.replace(b"0.05", b"NaN", 1)), "NaN; every number must be finite"),
+        (edited("manifest.json", lambda b: b.replace(b"0.05", b"1e999", 1)), "must be finite"),
+        (edited("manifest.json", lambda b: b.replace(b'"id"', b'"id": 1, "id"', 1)), "names a field twice"),
+        (edited("manifest.json", lambda b: b"[]"), "must be an object"),
+        (edited("card.md", lambda b: b + b"\xff"), "wrong type"),
+        (edited("taxonomy.json", lambda b: b.replace(b'"benign"', b'"nowhere"', 1)), "needs a parent"),
+        (edited("calibration.json", lambda b: b.replace(b'"root": 0.5', b'"root": -1')), "must be above 0"),
+        (edited("calibration.json", lambda b: b.replace(b'"root"', b'"roof"')), "'roof', which the model does not have"),
+        (edited("calibration.json", lambda b: b.replace(b'"malignant"', b'"malign"')), "not in the tree"),
+        (edited("calibration.json", lambda b: b.replace(b"0.35", b"35")), "probability from 0 to 1"),
+    ],
+)  # fmt: skip
+def test_bad_bundles_are_refused_with_the_reason(data, message):
+    with pytest.raises(BundleError, match=message):
+        read_bundle(data)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc", "a\\b", "a/../b", "A", "", "x" * 300, "a/b/c", "a//b", "."])
+def test_names_that_could_leave_the_folder_are_refused(name):
+    with pytest.raises(BundleError, match="no name for an entry"):
+        pack({name: b""})
+    if name and len(name) < 200:
+        bad = pack({"a" * len(name): b""}).replace(b"a" * len(name), name.encode())
+        with pytest.raises(BundleError):
+            unpack(memoryview(bad))
+
+
+def test_duplicate_overlapping_and_encrypted_entries_are_refused():
+    twice = pack({"aa": b"1", "ab": b"2"}).replace(b"ab", b"aa")
+    with pytest.raises(BundleError, match="twice"):
+        unpack(memoryview(twice))
+    data = bytearray(pack({"aa": b"1", "ab": b"2"}))
+    second = data.index(b"PK\1\2", data.index(b"PK\1\2") + 4)
+    struct.pack_into("<I", data, second + 42, 0)
+    with pytest.raises(BundleError, match="overlaps"):
+        unpack(memoryview(bytes(data)))
+    data = bytearray(pack({"aa": b"1"}))
+    data[data.index(b"PK\1\2") + 8] |= 1
+    with pytest.raises(BundleError, match="encrypted"):
+        unpack(memoryview(bytes(data)))
+
+
+def test_a_changed_graph_is_named():
+    data = bytearray(small_bundle())
+    place = data.index(b"graph expert-benign")
+    data[place] ^= 1
+    with pytest.raises(BundleError, match=r"graphs/expert-benign\.tflite.*(damaged|changed)"):
+        read_bundle(bytes(data))
+
+
+def test_a_graph_whose_tensors_are_not_those_of_the_manifest_is_refused():
+    fields, data = models.parts()
+    fields = json.loads(json.dumps(fields))
+    fields["graphs"][0]["outputs"][0]["zero_point"] ^= 1
+    with pytest.raises(BundleError, match="its description says"):
+        Classifier(pack_bundle(fields, models.TAXONOMY, models.CALIBRATION, data, "", ""))
+    fields, data = models.parts()
+    swapped = {**data, "expert-benign": data["expert-malignant"], "expert-malignant": data["expert-benign"]}
+    swapped["root"] = data["expert-benign"]
+    with pytest.raises(BundleError, match="not those of its description"):
+        Classifier(pack_bundle(fields, models.TAXONOMY, models.CALIBRATION, swapped, "", ""))
+
+
+def test_a_graph_that_is_no_graph_is_one_sentence():
+    fields, data = models.parts()
+    broken = {**data, "root": b"TFL3" + bytes(np.random.default_rng(0).integers(0, 256, 400, np.uint8))}
+    with pytest.raises(DermError, match="cannot load the graph 'root'"):
+        Classifier(pack_bundle(fields, models.TAXONOMY, models.CALIBRATION, broken, "", ""))
+
+
+def test_a_missing_file_and_a_folder_are_one_sentence(tmp_path):
+    with pytest.raises(FileError, match="Cannot read"):
+        read_bundle(tmp_path / "none.derm")
+    with pytest.raises(FileError, match="Cannot read"):
+        read_bundle(tmp_path)
+    (tmp_path / "empty.derm").write_bytes(b"")
+    with pytest.raises(BundleError, match="is empty"):
+        read_bundle(tmp_path / "empty.derm")
+
+
+def test_what_a_reader_would_refuse_is_not_written(tmp_path):
+    fields, data = small_parts()
+    fields["kind"] = "nonsense"
+    with pytest.raises(BundleError):
+        write_bundle(tmp_path / "x.derm", fields, models.TAXONOMY, models.CALIBRATION, data, "", "")
+    assert not list(tmp_path.iterdir())

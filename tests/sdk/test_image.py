@@ -1,0 +1,423 @@
+"""derm_sdk.image: every way a picture may come in, and every way it may be wrong."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from derm_sdk.errors import FileError, ImageError, OptionError
+from derm_sdk.image import MAX_SIDE, read_image
+
+RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+SMOOTH = np.uint8([[[(5 * x + 2 * y) % 256, (3 * y) % 256, 128] for x in range(48)] for y in range(40)])
+
+
+def encode(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:
+    return save(Image.fromarray(pixels), kind, **options)
+
+
+def save(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def exif(orientation: int) -> bytes:
+    tags = Image.Exif()
+    tags[274] = orientation
+    return tags.tobytes()
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG by hand, for what Pillow reads and does not write; `rows` without the filter bytes."""
+    stride = len(rows) // height
+    data = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    every = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in every]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def over_white(colour: int, alpha: int) -> int:
+    colour, alpha = int(colour), int(alpha)
+    return int(colour * alpha / 255 + 255 - alpha + 0.5)
+
+
+def assert_is_one_sentence(error: BaseException) -> None:
+    text = str(error)
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert 20 < len(text) < 300
+
+
+# --- Sources --------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_source_gives_the_same_pixels(tmp_path: Path):
+    data = encode(RGB)
+    path = tmp_path / "photo with spaces é.png"
+    path.write_bytes(data)
+    sources = [path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), RGB, Image.fromarray(RGB)]
+    with path.open("rb") as file:
+        for source in [*sources, file]:
+            pixels = read_image(source)
+            assert np.array_equal(pixels, RGB)
+            assert pixels.dtype == np.uint8
+            assert pixels.flags.c_contiguous
+
+
+def test_a_file_object_is_read_from_where_it_stands():
+    file = io.BytesIO(b"header" + encode(RGB))
+    file.seek(6)
+    assert np.array_equal(read_image(file), RGB)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_a_pipe_is_read_though_it_cannot_seek(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(encode(RGB),))
+    writer.start()
+    assert np.array_equal(read_image(pipe), RGB)
+    writer.join()
+
+
+def test_arrays_may_be_gray_rgb_bgr_with_or_without_alpha():
+    gray = RGB[..., 0]
+    alpha = RGB[..., 1:2]
+    for array in (gray, gray[..., None]):
+        assert np.array_equal(read_image(array), np.stack([gray] * 3, -1))
+    assert np.array_equal(read_image(RGB[..., ::-1], channels="bgr"), RGB)
+    expected = np.vectorize(over_white)(RGB, alpha)
+    assert np.array_equal(read_image(np.concatenate([RGB, alpha], 2)), expected)
+    assert np.array_equal(read_image(np.concatenate([RGB[..., ::-1], alpha], 2), channels="bgr"), expected)
+    assert np.array_equal(read_image(np.concatenate([RGB, alpha], 2)[::-1, ::2]), expected[::-1, ::2])
+
+
+def test_alpha_is_laid_over_white_for_every_colour_and_alpha():
+    colour, alpha = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    rgba = np.stack([colour, colour, colour, alpha], -1)
+    assert np.array_equal(read_image(rgba)[..., 1], np.vectorize(over_white)(colour, alpha))
+
+
+# --- Formats --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "WEBP"])
+def test_lossless_formats_keep_every_pixel(kind: str):
+    assert np.array_equal(read_image(encode(RGB, kind, **({"lossless": True} if kind == "WEBP" else {}))), RGB)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}])
+def test_jpeg_equals_opencvs_decoder(options: dict):
+    cv2 = pytest.importorskip("cv2")
+    data = encode(SMOOTH, "JPEG", quality=90, **options)
+    reference = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.array_equal(read_image(data), reference)
+
+
+def test_gray_jpeg_and_png_repeat_gray():
+    for kind in ("JPEG", "PNG"):
+        data = encode(SMOOTH[..., 0], kind)
+        gray = np.asarray(Image.open(io.BytesIO(data)))
+        assert np.array_equal(read_image(data), np.stack([gray] * 3, -1))
+
+
+def test_cmyk_jpeg_follows_the_integer_formula():
+    stored = np.random.default_rng(2).integers(0, 256, (64, 64, 4), np.uint8)
+    data = save(Image.fromarray(stored, "CMYK"), "JPEG", quality=100, subsampling=0)
+    ink = 255 - np.asarray(Image.open(io.BytesIO(data))).astype(int)  # as in the file: Adobe stores 255 - ink
+    expected = (2 * ink[..., :3] * ink[..., 3:] + 255) // 510
+    assert np.array_equal(read_image(data), expected)
+
+
+def test_palette_png_with_and_without_transparency():
+    indices = Image.fromarray(np.uint8([[0, 1, 2]]), "P")
+    indices.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    assert read_image(save(indices)).tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    half = [over_white(c, 100) for c in (40, 50, 60)]
+    assert read_image(save(indices, transparency=bytes([0, 100]))).tolist() == [[[255] * 3, half, [70, 80, 90]]]
+    assert read_image(save(indices, transparency=2)).tolist() == [[[10, 20, 30], [40, 50, 60], [255] * 3]]
+
+
+def test_gray_with_alpha_and_one_bit_png():
+    gray_alpha = Image.fromarray(np.uint8([[[100, 255], [100, 0], [100, 128]]]), "LA")
+    assert read_image(save(gray_alpha))[..., 2].tolist() == [[100, 255, over_white(100, 128)]]
+    one_bit = Image.fromarray(np.uint8([[0, 255, 255, 0]])).convert("1")
+    assert read_image(save(one_bit))[..., 1].tolist() == [[0, 255, 255, 0]]
+
+
+def test_of_sixteen_bits_the_upper_eight_are_kept():
+    values = np.uint16([[0, 255, 256, 0x12FF, 0xFFFF]])
+    big_endian = values.astype(">u2").tobytes()
+    assert read_image(encode(values))[..., 0].tolist() == [[0, 0, 1, 0x12, 255]]
+    assert read_image(png(5, 1, 16, 0, big_endian))[..., 0].tolist() == [[0, 0, 1, 0x12, 255]]
+    rgb = np.uint16([[[0x1234, 0x56FF, 0xFF00]]]).astype(">u2").tobytes()
+    assert read_image(png(1, 1, 16, 2, rgb)).tolist() == [[[0x12, 0x56, 0xFF]]]
+    rgba = np.uint16([[[0x1234, 0x56FF, 0xFF00, 0x80FF]]]).astype(">u2").tobytes()
+    assert read_image(png(1, 1, 16, 6, rgba)).tolist() == [[[over_white(c, 0x80) for c in (0x12, 0x56, 0xFF)]]]
+
+
+@pytest.mark.parametrize(("depth", "levels"), [(2, [0, 85, 170, 255]), (4, [0, 17, 34, 51])])
+def test_gray_of_few_bits_is_spread_over_0_to_255(depth: int, levels: list[int]):
+    row = {2: bytes([0b00011011]), 4: bytes([0x01, 0x23])}[depth]
+    assert read_image(png(4, 1, depth, 0, row))[..., 0].tolist() == [levels]
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "row", "key"),
+    [(8, 0, b"\x07", b"\0\x07"), (16, 0, b"\x07\x08", b"\x07\x08"), (8, 2, b"\x07\x07\x07", b"\0\x07" * 3)],
+)
+def test_a_colour_key_is_no_alpha_and_changes_nothing(depth: int, colour: int, row: bytes, key: bytes):
+    assert read_image(png(1, 1, depth, colour, row, (b"tRNS", key))).tolist() == [[[7, 7, 7]]]
+
+
+def test_only_the_first_frame_of_an_animation_is_read():
+    other = Image.fromarray(255 - RGB)
+    both = encode(SMOOTH, "MPO", save_all=True, append_images=[Image.fromarray(255 - SMOOTH)])
+    assert np.array_equal(read_image(both), np.asarray(Image.open(io.BytesIO(both))))
+    for kind, options in (("WEBP", {"lossless": True}), ("PNG", {})):
+        data = encode(RGB, kind, save_all=True, append_images=[other], **options)
+        assert np.array_equal(read_image(data), RGB)
+
+
+def test_a_colour_profile_changes_nothing():
+    profile = b"not even a profile"
+    assert np.array_equal(read_image(encode(RGB, icc_profile=profile)), RGB)
+
+
+# --- Orientation ----------------------------------------------------------------------------------------------------
+
+# Where the pixel of row r and column c, in a stored picture of h rows and w columns, belongs (TIFF 6.0, Orientation).
+UPRIGHT = {
+    1: lambda r, c, h, w: (r, c),
+    2: lambda r, c, h, w: (r, w - 1 - c),
+    3: lambda r, c, h, w: (h - 1 - r, w - 1 - c),
+    4: lambda r, c, h, w: (h - 1 - r, c),
+    5: lambda r, c, h, w: (c, r),
+    6: lambda r, c, h, w: (c, h - 1 - r),
+    7: lambda r, c, h, w: (w - 1 - c, h - 1 - r),
+    8: lambda r, c, h, w: (w - 1 - c, r),
+}
+
+
+def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
+    height, width = stored.shape[:2]
+    upright = np.zeros((width, height, 3) if orientation >= 5 else stored.shape, np.uint8)
+    for row in range(height):
+        for column in range(width):
+            upright[UPRIGHT[orientation](row, column, height, width)] = stored[row, column]
+    return upright
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_exif_orientation_is_applied(kind: str, orientation: int):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    stored = read_image(encode(RGB, kind, **options))
+    pixels = read_image(encode(RGB, kind, exif=exif(orientation), **options))
+    assert np.array_equal(pixels, turned(stored, orientation))
+    assert pixels.flags.c_contiguous
+
+
+def test_exif_orientation_is_applied_across_strips_and_to_pil_images():
+    tall = np.random.default_rng(3).integers(0, 256, (150, 3, 3), np.uint8)
+    data = encode(tall, exif=exif(6))
+    assert np.array_equal(read_image(data), turned(tall, 6))
+    assert np.array_equal(read_image(Image.open(io.BytesIO(data))), turned(tall, 6))
+
+
+@pytest.mark.parametrize("block", [exif(0), exif(9), exif(70), b"Exif\0\0rubbish", b"Exif\0\0II*\0\xff\xff\xff\xff", b"x"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_unknown_orientation_or_a_damaged_exif_block_counts_as_none(block: bytes):
+    assert np.array_equal(read_image(encode(RGB, exif=block)), RGB)
+
+
+def test_orientation_in_xmp_is_ignored():
+    text = b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + b'<x tiff:Orientation="6"/>'
+    assert np.array_equal(read_image(png(7, 5, 8, 2, RGB.tobytes(), (text[:4], text[4:]))), RGB)
+
+
+# --- What is wrong is said --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b"", "No image in the bytes given"),
+        (b"GIF89a" + bytes(100), "must be a JPEG, PNG, WebP or BMP"),
+        (save(Image.new("RGB", (4, 4)), "GIF"), "must be a JPEG, PNG, WebP or BMP"),
+        (b"<html>404</html>", "No image"),
+        (png(30000, 30000, 8, 2, b"\0"), "too many pixels"),
+        (png(10001, 10000, 8, 2, b"\0"), "10001 x 10000; at most 100 megapixels"),
+        (png(MAX_SIDE + 1, 1, 8, 2, b"\0"), "65536 x 1; .* 65535 pixels along a side"),
+        (np.zeros((1, MAX_SIDE + 1), np.uint8), "65536 x 1; .* 65535 pixels along a side"),
+        (np.zeros((0, 5, 3), np.uint8), "no pixels"),
+        (np.zeros((5, 0), np.uint8), "no pixels"),
+        (np.full((4, 4, 3), np.nan), r"must be uint8 \(0..255\); got float64. Multiply by 255"),
+        (np.zeros((4, 4, 3), np.float32), "got float32"),
+        (np.zeros((4, 4, 3), np.int64), "got int64"),
+        (np.zeros((4, 4, 3), bool), "got bool"),
+        (np.zeros((4, 4, 2), np.uint8), r"got shape \(4, 4, 2\)"),
+        (np.zeros((4, 4, 5), np.uint8), r"got shape \(4, 4, 5\)"),
+        (np.zeros(4, np.uint8), r"got shape \(4,\)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), "got shape"),
+        (np.uint8(3), "got uint8"),
+        (memoryview(bytes(10))[::2], "C-contiguous"),
+        (io.StringIO("text"), "binary mode"),
+        (Image.new("F", (3, 3)), "mode 'F'"),
+        (Image.new("I", (3, 3)), "mode 'I'"),
+        (Image.new("RGB", (0, 3)), "no pixels"),
+        (None, "got NoneType"),
+        ([[1, 2], [3, 4]], "got list"),
+        (7, "got int"),
+    ],
+)
+def test_what_is_no_usable_image_is_an_image_error(source, words: str):
+    with pytest.raises(ImageError, match=words) as caught:
+        read_image(source)
+    assert_is_one_sentence(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("missing.jpg", "No such file"),
+        ("", "No such file"),
+        (".", "(Is a directory|Permission denied)"),
+        ("nul\0l.jpg", "null"),
+        ("a" * 5000, "too long"),
+    ],
+)
+def test_a_path_that_cannot_be_read_is_a_file_error(tmp_path: Path, monkeypatch, path: str, words: str):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match=words) as caught:
+        read_image(path)
+    assert isinstance(caught.value, OSError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_closed_or_broken_file_object_is_a_file_error():
+    closed = io.BytesIO(encode(RGB))
+    closed.close()
+    with pytest.raises(FileError, match=r"Cannot read the file object: .*closed"):
+        read_image(closed)
+
+    class Broken(io.RawIOBase):
+        def read(self, size=-1):
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(FileError, match="Input/output error"):
+        read_image(Broken())
+
+
+def test_an_unknown_channel_order_is_an_option_error():
+    with pytest.raises(OptionError, match=r"must be 'rgb' or 'bgr'; got 'brg'\. .*Did you mean"):
+        read_image(RGB, channels="brg")
+
+
+def test_a_truncated_file_names_itself(tmp_path: Path):
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(encode(SMOOTH, "JPEG")[:300])
+    with pytest.raises(ImageError, match=r"cut\.jpg.*(damaged or cut off|No image)"):
+        read_image(path)
+
+
+FILES = {
+    "jpeg": encode(SMOOTH, "JPEG", exif=exif(6)),
+    "progressive": encode(SMOOTH, "JPEG", progressive=True),
+    "cmyk": save(Image.fromarray(SMOOTH).convert("CMYK"), "JPEG"),
+    "png": encode(SMOOTH, exif=exif(8)),
+    "palette": save(Image.fromarray(SMOOTH).quantize(16), transparency=bytes(range(16))),
+    "gray16": encode(SMOOTH[..., 0].astype(np.uint16) * 257),
+    "key": png(48, 40, 8, 2, SMOOTH.tobytes(), (b"tRNS", b"\0\1\0\2\0\3")),
+    "webp": encode(SMOOTH, "WEBP"),
+    "webp_alpha": encode(np.dstack([SMOOTH, SMOOTH[..., 0]]), "WEBP", lossless=True),
+    "animated": encode(SMOOTH, "WEBP", save_all=True, append_images=[Image.fromarray(255 - SMOOTH)]),
+    "bmp": encode(SMOOTH, "BMP"),
+    "bmp_palette": save(Image.fromarray(SMOOTH).quantize(16), "BMP"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def read_or_refuse(data: bytes) -> bool:
+    """Whether pixels came; anything but pixels or an ImageError of one sentence fails."""
+    try:
+        pixels = read_image(data)
+    except ImageError as error:
+        assert_is_one_sentence(error)
+        return False
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    return True
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_cut_off_anywhere_early_is_refused(name: str):
+    data = FILES[name]
+    assert read_or_refuse(data)
+    shares = [] if name == "animated" else [len(data) // 4, len(data) // 2, len(data) * 3 // 4]
+    for length in [*range(30), *shares]:  # half an animation may hold all of its first frame
+        assert not read_or_refuse(data[:length]), length
+    for length in range(0, len(data), max(1, len(data) // 40)):
+        read_or_refuse(data[:length])
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(sorted(FILES)),
+    st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=6),
+    st.one_of(st.none(), st.integers(0, 1 << 20)),
+)
+def test_damage_gives_pixels_or_an_image_error_and_nothing_else(name: str, flips: list[tuple[int, int]], cut: int | None):
+    data = bytearray(FILES[name])
+    for place, value in flips:
+        data[place % min(len(data), 1 << (place % 12 + 1))] = value  # mostly near the start, where the headers are
+    if cut is not None:
+        del data[cut % len(data) :]
+    read_or_refuse(bytes(data))
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBP", b"BM"]))
+def test_random_bytes_give_pixels_or_an_image_error_and_nothing_else(data: bytes, start: bytes):
+    read_or_refuse(start + data)
+
+
+# --- Memory ---------------------------------------------------------------------------------------------------------
+
+MEASURE = """
+import sys
+from derm_sdk.image import read_image
+print(read_image(sys.argv[1]).shape)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_fifty_megapixels_need_less_than_450_megabytes(tmp_path: Path, orientation: int):
+    path = tmp_path / "large.jpg"
+    Image.effect_noise((8160, 6144), 40).convert("RGB").save(path, quality=80, exif=exif(orientation))
+    shape, peak_kb = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert shape == ("(6144, 8160, 3)" if orientation == 1 else "(8160, 6144, 3)")
+    assert int(peak_kb) < 450_000

@@ -1,4 +1,5 @@
-"""How long preprocessing takes: the compiled core, the NumPy definition and OpenCV; and Pillow against OpenCV as decoder.
+"""What preprocessing costs: the compiled core, the NumPy definition and OpenCV, and Pillow against OpenCV as decoder.
+Also how many bytes differ from OpenCV's.
 
     python benchmarks/preprocessing.py [--repeats 15]
 
@@ -72,8 +73,8 @@ def opencv_resize(pixels: np.ndarray, fit: str) -> np.ndarray:
 def compare_resizing(repeats: int) -> None:
     if preprocess.native is None:
         raise SystemExit("The compiled preprocessing is missing: python setup.py build_ext --inplace")
-    print(f"Resizing to {SIZE} x {SIZE}, ms (medians of {repeats})")
-    print(f"{'photo':<16} {'fit':<8} {'OpenCV':>8} {'NumPy':>8} {'compiled':>8} {'compiled / OpenCV':>18}")
+    print(f"Resizing to {SIZE} x {SIZE}, ms (medians of {repeats}); values of {3 * SIZE * SIZE} that differ from OpenCV's")
+    print(f"{'photo':<16} {'fit':<8} {'OpenCV':>8} {'NumPy':>8} {'compiled':>8} {'compiled / OpenCV':>18} {'differ':>8}")
     for name, width, height, fit in PHOTOS:
         photo = make_photo(width, height)
         ms = medians_ms(
@@ -85,7 +86,9 @@ def compare_resizing(repeats: int) -> None:
             repeats,
         )
         ratio = ms["compiled"] / ms["opencv"]
-        print(f"{name:<16} {fit:<8} {ms['opencv']:8.2f} {ms['numpy']:8.2f} {ms['compiled']:8.2f} {ratio:18.2f}")
+        differing = np.count_nonzero(preprocess.resize(photo, SIZE, fit) != opencv_resize(photo, fit))
+        columns = f"{ms['opencv']:8.2f} {ms['numpy']:8.2f} {ms['compiled']:8.2f} {ratio:18.2f} {differing:8d}"
+        print(f"{name:<16} {fit:<8} {columns}")
 
 
 def compare_deriving(repeats: int) -> None:
@@ -129,6 +132,41 @@ def compare_decoding(repeats: int) -> None:
     print("\nInstalled, MB: " + ", ".join(f"{n} {size_mb(n):.0f}" for n in ("pillow", "opencv-python-headless", "numpy")))
 
 
+def draw_small(random: np.random.Generator, kind: int) -> np.ndarray:
+    """A small gray image: noise, a narrow band of levels, two clusters, a symmetric ramp, or few levels."""
+    if kind == 3:
+        ramp = np.arange(random.integers(0, 100), random.integers(101, 256), dtype=np.uint8)
+        return np.repeat(ramp, random.integers(1, 9))[None]
+    noise = random.integers(0, 256, (48, 48))
+    if kind == 1:
+        noise = random.integers(0, 200) + noise % random.integers(2, 56)
+    elif kind == 2:
+        noise = np.where(noise < random.integers(1, 255), 40 + noise // 8, 180 + noise // 8)
+    elif kind == 4:
+        noise = noise // 64 * random.integers(1, 64)
+    return noise.astype(np.uint8)
+
+
+def compare_answers(images: int) -> None:
+    """Counts the images whose derived inputs differ from OpenCV's, with and without Intel's IPP in it."""
+    print(f"\nImages of {images} that differ from OpenCV      gray equalized      otsu")
+    was_on = cv2.ipp.useIPP()
+    for use_ipp in (False, True):
+        cv2.ipp.setUseIPP(use_ipp)
+        random = np.random.default_rng(0)
+        differing = np.zeros(3, int)
+        for number in range(images):
+            level = draw_small(random, number % 5)
+            rgb = np.stack([level, np.roll(level, 1, 1), level[:, ::-1]], -1) if number % 2 else np.stack([level] * 3, -1)
+            ours = preprocess.derive_inputs(rgb, ("gray", "equalized", "otsu"))
+            gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+            theirs = (gray, cv2.equalizeHist(gray), cv2.threshold(gray, 0, 255, cv2.THRESH_OTSU)[1])
+            differing += [not np.array_equal(a[..., 0], b) for a, b in zip(ours.values(), theirs, strict=True)]
+        counts = " ".join(f"{n:9d}" for n in differing)
+        print(f"{'OpenCV with IPP' if use_ipp else 'OpenCV without IPP':<38} {counts}")
+    cv2.ipp.setUseIPP(was_on)
+
+
 def encode(photo: np.ndarray, orientation: int) -> bytes:
     tags = Image.Exif()
     tags[274] = orientation
@@ -150,6 +188,7 @@ def main() -> None:
     print(f"OpenCV {cv2.__version__}, Pillow {importlib.metadata.version('pillow')}, NumPy {np.__version__}, one thread\n")
     compare_resizing(repeats)
     compare_deriving(repeats)
+    compare_answers(3000)
     compare_decoding(repeats)
 
 

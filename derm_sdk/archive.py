@@ -19,6 +19,7 @@ Buffer: TypeAlias = "bytes | memoryview"
 
 ALIGNMENT = 64
 MAX_ENTRIES = 256
+MAX_BYTES = (1 << 32) - (1 << 20)  # sizes are 32-bit numbers; the rest is room for the headers
 _NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]*(/[a-z0-9_-][a-z0-9_.-]*)?")
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -35,8 +36,12 @@ def pack(entries: Mapping[str, bytes]) -> bytes:
     Returns:
         The bytes of the file; the same entries give the same bytes.
     Raises:
-        BundleError: a name that readers would refuse.
+        BundleError: a name that readers would refuse, too many entries, or 4 GiB and more.
     """
+    if len(entries) > MAX_ENTRIES or sum(map(len, entries.values())) >= MAX_BYTES:
+        raise BundleError(
+            f"A .derm file holds at most {MAX_ENTRIES} entries and less than 4 GiB; got {len(entries)} entries."
+        )
     local, central, offset = bytearray(), bytearray(), 0
     for name, data in entries.items():
         _check_name(name)

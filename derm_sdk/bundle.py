@@ -180,7 +180,7 @@ def _parse(view: memoryview) -> Bundle:
         preprocessing = _preprocessing(manifest["preprocessing"])
         graphs = tuple(_graph(row, preprocessing.size) for row in manifest["graphs"])
         composition = Composition(taxonomy, tuple(Head(graph.id, graph.given, graph.labels) for graph in graphs))
-        card, licence = bytes(entries["card.md"]).decode(), bytes(entries["licence.txt"]).decode()
+        card, licence = _read_text(entries["card.md"], "card.md"), _read_text(entries["licence.txt"], "licence.txt")
         texts = [manifest[key] for key in ("id", "name", "version", "created_with", "kind", "licence", "intended_use")]
     except DermError as error:
         raise BundleError(str(error)) from error
@@ -188,6 +188,9 @@ def _parse(view: memoryview) -> Bundle:
         raise BundleError(f"manifest.json lacks a field, or one has the wrong type ({error}).") from error
     if not all(isinstance(text, str) for text in texts) or manifest["kind"] not in KINDS:
         raise BundleError(f"manifest.json must name its kind, one of {', '.join(KINDS)}; got {manifest['kind']!r}.")
+    for graph in graphs:
+        if graph.sha256 != manifest["files"].get(graph.file):
+            raise BundleError(f"manifest.json gives two digests for the graph {graph.id!r}.")
     if {graph.file for graph in graphs} != {name for name in entries if name.startswith("graphs/")}:
         raise BundleError("The graphs that manifest.json describes are not the graphs in the file.")
     _check_calibration(calibration, composition)
@@ -223,7 +226,7 @@ def _preprocessing(row: Mapping[str, Any]) -> Preprocessing:
     check_options(found.size, found.fit, ("rgb",))
     if found.decode != "full":
         raise BundleError(f"Unknown way of decoding {found.decode!r}; this version knows 'full'.")
-    if found.version != PREPROCESSING_VERSION:
+    if found.version != PREPROCESSING_VERSION or isinstance(found.version, bool):
         raise BundleError(
             f"The model needs preprocessing version {found.version!r}; this version of derm-sdk has {PREPROCESSING_VERSION}."
         )
@@ -248,6 +251,8 @@ def _graph(row: Mapping[str, Any], size: int) -> GraphSpec:
             )
         if tensor.shape != (1, size, size, INPUT_CHANNELS[tensor.kind]):
             raise BundleError(f"The input {tensor.name!r} of the graph {identity!r} has the shape {list(tensor.shape)}.")
+    if len({tensor.kind for tensor in inputs}) != len(inputs):
+        raise BundleError(f"The graph {identity!r} takes an input twice.")
     if not inputs or output.shape != (1, len(labels)):
         raise BundleError(f"The graph {identity!r} has {len(labels)} labels; its output's shape is {list(output.shape)}.")
     return GraphSpec(identity, file, row["sha256"], given, labels, inputs, output)
@@ -255,8 +260,20 @@ def _graph(row: Mapping[str, Any], size: int) -> GraphSpec:
 
 def _tensor(row: Mapping[str, Any], kind: str, graph: str) -> Tensor:
     tensor = Tensor(row["name"], kind, tuple(row["shape"]), row["dtype"], row["scale"], row["zero_point"])
-    if tensor.dtype not in DTYPES or not tensor.scale > 0 or not 0 <= tensor.zero_point <= 255:
-        raise BundleError(f"The tensor {tensor.name!r} of the graph {graph!r} must be uint8 or float32, with scale above 0.")
+    whole = [*tensor.shape, tensor.zero_point]
+    if (
+        not isinstance(tensor.name, str)
+        or any(isinstance(number, bool) or not isinstance(number, int) for number in whole)
+        or isinstance(tensor.scale, bool)
+        or tensor.dtype not in DTYPES
+        or not tensor.scale > 0
+        or not 0 <= tensor.zero_point <= 255
+        or (tensor.dtype == "float32" and (tensor.scale != 1 or tensor.zero_point != 0))
+    ):
+        raise BundleError(
+            f"The tensor {tensor.name!r} of the graph {graph!r} must be uint8 with scale above 0 and a zero point of 0 to "
+            "255, or float32 with scale 1 and zero point 0."
+        )
     return tensor
 
 
@@ -279,6 +296,13 @@ def _json_bytes(data: Any) -> bytes:
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
+def _read_text(data: bytes | memoryview, name: str) -> str:
+    try:
+        return bytes(data).decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{name} is not UTF-8 ({error.reason}).") from error
+
+
 def _read_json(data: bytes, name: str) -> Any:
     def constant(text: str) -> float:
         raise BundleError(f"{name} holds {text}; every number must be finite.")
@@ -295,7 +319,7 @@ def _read_json(data: bytes, name: str) -> Any:
     if len(data) > _MAX_JSON_BYTES:
         raise BundleError(f"{name} is larger than 16 MiB.")
     try:
-        return json.loads(data, parse_constant=constant, parse_float=number, object_pairs_hook=unique)
+        return json.loads(_read_text(data, name), parse_constant=constant, parse_float=number, object_pairs_hook=unique)
     except BundleError:
         raise
     except (ValueError, RecursionError) as error:

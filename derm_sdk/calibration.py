@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .composition import Composition, Floats
-from .errors import BundleError
+from .errors import BundleError, closest
 from .image import Pixels
+from .preprocess import derive_inputs
+
+# What is said of a photo below and above the limits of a measure.
+QUALITY_MESSAGES = {
+    "brightness": ("too dark", "too bright"),
+    "contrast": ("too little contrast", "too much contrast"),
+    "sharpness": ("blurred", "grainy"),
+    "familiarity": ("not like the training photos", ""),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,11 @@ class Calibration:
         for name, share in shares.items():
             if not (_is_number(share) and 0 <= share <= 1):
                 raise BundleError(f"The calibration's {name!r} must be a probability from 0 to 1; got {share!r}.")
+        if not (self.refer_node is None or isinstance(self.refer_node, str)):
+            raise BundleError(f"The node to refer must be an id or nothing; got {self.refer_node!r}.")
         for measure, limits in self.quality.items():
+            if measure not in QUALITY_MESSAGES:
+                raise BundleError(f"Unknown quality measure {measure!r}." + closest(measure, QUALITY_MESSAGES))
             if len(limits) != 2 or not all(map(_is_number, limits)) or limits[0] > limits[1]:
                 raise BundleError(f"The limits of {measure!r} must be two ordered numbers; got {limits!r}.")
 
@@ -121,12 +134,6 @@ class Calibration:
             found = best.id
         return found
 
-    def members(self, composition: Composition, row: Floats, level: str) -> list[str]:
-        """The prediction set of a level, best first: ids with at least the fitted probability, and always the best one."""
-        ranked = sorted(composition.taxonomy.at(level), key=lambda node: -row[composition.column(node.id)])
-        threshold = self.sets.get(level, 0.0)
-        return [node.id for i, node in enumerate(ranked) if i == 0 or row[composition.column(node.id)] >= threshold]
-
     def refers(self, composition: Composition, nodes: Floats) -> NDArray[np.bool_]:
         """Which rows of float64 [N, nodes] a dermatologist should see: those for which `reasons` names one."""
         return np.array([bool(self.reasons(composition, row)) for row in nodes], np.bool_)
@@ -152,14 +159,6 @@ class Calibration:
         return reasons
 
 
-QUALITY_MESSAGES = {
-    "brightness": ("too dark", "too bright"),
-    "contrast": ("too little contrast", "too much contrast"),
-    "sharpness": ("blurred", "grainy"),
-    "familiarity": ("not like the training photos", ""),
-}
-
-
 def quality_measures(rgb: Pixels, root_logits: NDArray[Any]) -> dict[str, float]:
     """Measures whether a photo is of the kind the model knows.
 
@@ -170,7 +169,7 @@ def quality_measures(rgb: Pixels, root_logits: NDArray[Any]) -> dict[str, float]
         brightness: mean gray level, 0..255; contrast: its standard deviation; sharpness: mean absolute Laplacian of the
         gray levels; familiarity: log-sum-exp of the root's logits (the energy score of Liu et al. 2020, its sign turned).
     """
-    gray = rgb.astype(np.int32) @ np.array([77, 150, 29], np.int32) >> 8
+    gray = derive_inputs(rgb, ("gray",))["gray"][..., 0].astype(np.int32)
     middle = 4 * gray[1:-1, 1:-1] - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2] - gray[1:-1, 2:]
     logits = np.asarray(root_logits, np.float64)
     top = float(logits.max())

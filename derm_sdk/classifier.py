@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
+
+import numpy as np
 
 from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
@@ -26,7 +28,7 @@ class Classifier:
     """A model from a .derm file, ready to classify photos. Safe to use from several threads, which take turns.
 
     Args:
-        path: a .derm file, or its bytes; without one, the starter that comes with the package.
+        path: a .derm file, its bytes, or a bundle already read; without one, the starter that comes with the package.
         threads: threads that one graph may use, 1..64.
         routing: which graphs are run: "all"; "lazy" skips one when condition, answer, referral and prediction sets are
             the same without it; "top" runs only the graphs below the best category.
@@ -37,12 +39,12 @@ class Classifier:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | bytes | None = None, *, threads: int = 1, routing: str = "all"
+        self, path: str | os.PathLike[str] | bytes | Bundle | None = None, *, threads: int = 1, routing: str = "all"
     ) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 64:
             raise OptionError(f"threads must be a whole number from 1 to 64; got {threads!r}.")
         self.routing = _check_routing(routing)
-        self.bundle: Bundle = read_bundle(starter_path() if path is None else path)
+        self.bundle = path if isinstance(path, Bundle) else read_bundle(starter_path() if path is None else path)
         self._networks = {spec.id: Network(spec, self.bundle.graph_data[spec.id], threads) for spec in self.bundle.graphs}
         self._kinds = list(dict.fromkeys(tensor.kind for spec in self.bundle.graphs for tensor in spec.inputs))
         self._lock = threading.Lock()
@@ -90,9 +92,8 @@ class Classifier:
         pixels = read_image(image, channels)
         rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
         logits = self._run(rgb, routing)
-        probabilities = {graph: self.calibration.probabilities(graph, row[None]) for graph, row in logits.items()}
+        nodes = self._nodes(logits)
         skipped = tuple(graph for graph in self._networks if graph not in logits)
-        nodes = self.composition.probabilities(probabilities, skipped=skipped)[0]
         quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
         return self._result(nodes, quality, skin_type, routing, skipped)
 
@@ -131,32 +132,46 @@ class Classifier:
             return self._route(prepared, routing)
 
     def _route(self, prepared: Mapping[str, Pixels], routing: str) -> dict[str, Floats]:
-        """Runs the root, then the graphs below it, most probable first, leaving out what "lazy" or "top" allows."""
+        """Runs the graphs on the way to the best leaf; "lazy" then runs each other one that could change the result."""
         logits: dict[str, Floats] = {}
-        best_leaf = 0.0
-        waiting: list[tuple[float, bool, Head]] = [(1.0, True, self.composition.root)]
-        while waiting:
-            waiting.sort(key=lambda entry: -entry[0])
-            mass, on_path, head = waiting.pop(0)  # on_path: the best child of the best child ... of the root
-            if not on_path and (routing == "top" or self._changes_nothing(head, mass, best_leaf)):
-                continue
+        waiting = list(self.composition.heads)
+
+        def run(head: Head) -> None:
             logits[head.graph] = self._networks[head.graph].logits(prepared)
-            shares = mass * self.calibration.probabilities(head.graph, logits[head.graph][None])[0]
-            best = int(shares.argmax())
-            for place, label in enumerate(head.labels):
-                deeper = self.composition.head(label)
-                if deeper is not None:
-                    waiting.append((float(shares[place]), on_path and place == best, deeper))
-                else:
-                    best_leaf = max(best_leaf, float(shares[place]))
+            waiting.remove(head)
+
+        run(self.composition.root)
+        while due := next((head for head in waiting if head.given in self._way_down(self._nodes(logits))), None):
+            run(due)
+        while routing == "lazy" and waiting:
+            nodes = self._nodes(logits)
+            unknown = {leaf for head in waiting for leaf in self.taxonomy.leaves_under(head.given)}
+            known = [nodes[self.composition.column(leaf)] for leaf in self.taxonomy.leaves if leaf not in unknown]
+            due = next((head for head in waiting if not self._changes_nothing(head, nodes, max(known, default=0.0))), None)
+            if due is None:
+                break
+            run(due)
         return logits
 
-    def _changes_nothing(self, head: Head, mass: float, best_leaf: float) -> bool:
+    def _nodes(self, logits: Mapping[str, Floats]) -> Floats:
+        """Probabilities of all nodes, float64 [nodes], from the graphs that were run."""
+        probabilities = {graph: self.calibration.probabilities(graph, row[None]) for graph, row in logits.items()}
+        skipped = [graph for graph in self._networks if graph not in logits]
+        return np.asarray(self.composition.probabilities(probabilities, skipped=skipped)[0])
+
+    def _way_down(self, nodes: Floats) -> list[str]:
+        """Ids of the best child of the root, the best child of that, and so on down to a leaf."""
+        way: list[str] = []
+        while children := self.taxonomy.children(way[-1] if way else None):
+            way.append(max(children, key=lambda node: nodes[self.composition.column(node.id)]).id)
+        return way
+
+    def _changes_nothing(self, head: Head, nodes: Floats, best_leaf: float) -> bool:
         """True when no node below `head` can be the best of its level, join a prediction set, or decide the referral."""
         calibration, taxonomy = self.calibration, self.taxonomy
         assert head.given is not None
-        given = taxonomy.node(head.given)
-        below = taxonomy.levels[taxonomy.levels.index(given.level) + 1 :]
+        mass = float(nodes[self.composition.column(head.given)])
+        below = taxonomy.levels[taxonomy.levels.index(taxonomy.node(head.given).level) + 1 :]
         least = min(calibration.sets.get(level, 0.0) for level in below)
         decides = calibration.refer_node is not None and _is_below(taxonomy, calibration.refer_node, head.given)
         return mass < best_leaf and mass < least and not decides
@@ -198,7 +213,7 @@ class Classifier:
             answer=None if answer is None else found[answer],
             refer=bool(reasons),
             reasons=tuple(reasons),
-            sets={level: tuple(calibration.members(composition, nodes, level)) for level in taxonomy.levels},
+            sets={level: _members(ranked, calibration.sets.get(level, 0.0)) for level, ranked in levels.items()},
             coverage=calibration.coverage,
             quality=quality,
             fitzpatrick=skin_type,
@@ -242,6 +257,11 @@ def check_fitzpatrick(value: object) -> int | None:
     if number is None or not 1 <= number <= 6:
         raise OptionError(f"fitzpatrick must be 1 to 6, 'I' to 'VI', or None when unknown; got {value!r}.")
     return number
+
+
+def _members(ranked: Sequence[Prediction], threshold: float) -> tuple[str, ...]:
+    """The prediction set of a level: ids that reach the threshold, and always the best one."""
+    return tuple(found.id for place, found in enumerate(ranked) if place == 0 or found.probability >= threshold)
 
 
 def _check_routing(routing: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import sys
 import time
@@ -64,9 +65,10 @@ def classify(
 ) -> None:
     """Classify PHOTOS (JPEG, PNG, WebP or BMP) and print a tree of probabilities for each."""
     skin_type = check_fitzpatrick(int(fitzpatrick) if fitzpatrick and _is_number(fitzpatrick) else fitzpatrick)
-    with Classifier(model, threads=threads, routing=routing) as classifier:
-        manifest = classifier.bundle.manifest
-        click.echo(f"{NOTICE} Code: Apache-2.0. Weights ({manifest['id']}): {manifest['licence']}.", err=True)
+    bundle = read_bundle(starter_path() if model is None else model)
+    licence = f"Code: Apache-2.0. Weights ({bundle.manifest['id']}): {bundle.manifest['licence']}."
+    click.echo(f"{NOTICE} {licence}", err=True)
+    with _open(bundle, threads, routing) as classifier:
         failed = False
         for photo in photos:
             try:
@@ -102,8 +104,8 @@ def inspect(file: str | None, as_json: bool, card: bool) -> None:
 @click.argument("file", required=False)
 def verify(file: str | None) -> None:
     """Check every digest of a .derm FILE (without one, of the starter model) and load its graphs."""
-    with Classifier(starter_path() if file is None else file) as classifier:
-        bundle = classifier.bundle
+    bundle = read_bundle(starter_path() if file is None else file)
+    with _open(bundle) as classifier:
         size = bundle.preprocessing.size
         classifier.logits(np.zeros((size, size, 3), np.uint8))
         click.echo(f"whole: {bundle.manifest['id']} {bundle.manifest['version']}, sha256 {bundle.digest}")
@@ -130,6 +132,19 @@ def doctor() -> None:
             failed = True
     if failed:
         sys.exit(1)
+
+
+def _open(bundle: Bundle, threads: int = 1, routing: str = "all") -> Classifier:
+    """Opens a bundle without the greeting that LiteRT's C++ code prints; its errors arrive as exceptions all the same."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        return Classifier(bundle, threads=threads, routing=routing)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _summary(bundle: Bundle) -> str:
@@ -168,7 +183,7 @@ def _check_preprocessing() -> str:
 
 def _check_starter() -> str:
     start = time.perf_counter()
-    with Classifier() as classifier:
+    with _open(read_bundle(starter_path())) as classifier:
         opened = time.perf_counter()
         classifier.classify(_drawn_photo())
         done = time.perf_counter()

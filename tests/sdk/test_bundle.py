@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import re
 import struct
 import zipfile
 
@@ -144,13 +145,24 @@ def rezip(compression: int) -> bytes:
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(kind="depth")), "unknown input 'depth'"),
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(zero_point=3)), "scale 1, zero point 0"),
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1, 8, 8, 3])), "has the shape"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1.0, 32, 32, 3])), "must be uint8"),
+        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale=True)), "must be uint8"),
+        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(zero_point=128.5)), "must be uint8"),
+        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(name=7)), "must be uint8"),
+        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(dtype="float32", zero_point=3)), "float32 with scale 1"),
+        (small_bundle(lambda m: m["graphs"][0].update(inputs=m["graphs"][0]["inputs"] * 2)), "takes an input twice"),
+        (small_bundle(lambda m: m["preprocessing"].update(version=True)), "preprocessing version True"),
+        (edited("manifest.json", lambda b: re.sub(b'"sha256": "[0-9a-f]', b'"sha256": "x', b, count=1)), "two digests"),
+        (edited("manifest.json", lambda b: b.decode().encode("utf-16")), "not UTF-8"),
+        (edited("calibration.json", lambda b: b.replace(b'"malignant"', b'["malignant"]')), "an id or nothing"),
+        (edited("calibration.json", lambda b: b.replace(b'"sharpness"', b'"sharpnes"')), "Did you mean 'sharpness'"),
         (small_bundle(lambda m: m["graphs"].pop()), "not the graphs|No graph splits"),
         (edited("manifest.json", lambda b: b.replace(b'"0.1', b'"0.1') [:-2]), "no JSON"),
         (edited("manifest.json", lambda b: b.replace(b"0.05", b"NaN", 1)), "NaN; every number must be finite"),
         (edited("manifest.json", lambda b: b.replace(b"0.05", b"1e999", 1)), "must be finite"),
         (edited("manifest.json", lambda b: b.replace(b'"id"', b'"id": 1, "id"', 1)), "names a field twice"),
         (edited("manifest.json", lambda b: b"[]"), "must be an object"),
-        (edited("card.md", lambda b: b + b"\xff"), "wrong type"),
+        (edited("card.md", lambda b: b + b"\xff"), "card.md is not UTF-8"),
         (edited("taxonomy.json", lambda b: b.replace(b'"benign"', b'"nowhere"', 1)), "needs a parent"),
         (edited("calibration.json", lambda b: b.replace(b'"root": 0.5', b'"root": -1')), "must be above 0"),
         (edited("calibration.json", lambda b: b.replace(b'"root"', b'"roof"')), "'roof', which the model does not have"),

@@ -82,6 +82,53 @@ def test_top_routing_runs_the_root_and_one_expert_and_stays_in_the_best_category
         assert models.TAXONOMY.ancestor(result.condition.id, "category") == result.category.id
 
 
+def test_the_best_node_is_in_its_own_prediction_set_for_every_routing(classifier):
+    for routing in ("all", "lazy", "top"):
+        for photo in PHOTOS[:12]:
+            result = classifier.classify(photo, routing=routing)
+            assert all(result.sets[level][0] == result[level][0].id for level in models.TAXONOMY.levels)
+
+
+def test_lazy_routing_follows_sums_where_the_root_answers_below_the_top_level():
+    """Category x = .30 + .25 beats y = .45, though y's group is the best of the root's labels."""
+    tree = derm_sdk.Taxonomy.from_paths(
+        ("category", "group", "condition"),
+        [("x", "g1", "a"), ("x", "g1", "b"), ("x", "g2", "c"), ("x", "g2", "d"), ("y", "g3", "e"), ("y", "g3", "f")],
+    )
+    heads = {
+        "root": (None, ("g1", "g2", "g3")),
+        "g1": ("g1", ("a", "b")),
+        "g2": ("g2", ("c", "d")),
+        "g3": ("g3", ("e", "f")),
+    }
+    shares = {"root": [0.30, 0.25, 0.45], "g1": [0.9, 0.1], "g2": [0.5, 0.5], "g3": [0.9, 0.1]}
+    fields, data = models.parts()
+    rows = []
+    for name, (given, labels) in heads.items():
+        source = fields["graphs"][0]
+        output = {**source["outputs"][0], "shape": [1, len(labels)], "dtype": "float32", "scale": 1.0, "zero_point": 0}
+        rows.append({**source, "id": name, "given": given, "labels": list(labels), "outputs": [output]})
+    calibration = Calibration(answer=dict.fromkeys(tree.levels, 0.1), sets=dict.fromkeys(tree.levels, 0.31))
+    packed = pack_bundle({**fields, "graphs": rows}, tree, calibration, dict.fromkeys(heads, data["root"]), "", "")
+    bundle = derm_sdk.read_bundle(packed)
+
+    class Fixed:
+        def __init__(self, spec, *_):
+            self.spec = spec
+
+        def logits(self, _):
+            return np.log(np.array(shares[self.spec.id]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("derm_sdk.classifier.Network", Fixed)
+        opened = Classifier(bundle)
+    whole, lazy = opened.classify(PHOTOS[0]), opened.classify(PHOTOS[0], routing="lazy")
+    assert whole.answer == lazy.answer
+    assert whole.answer.id == "a"
+    assert (whole.condition, whole.sets) == (lazy.condition, lazy.sets)
+    assert lazy.skipped == ("g2",)
+
+
 def test_every_way_to_give_a_photo_gives_the_same_answer(classifier, tmp_path):
     photo = PHOTOS[1]
     path = tmp_path / "photo.png"

@@ -176,6 +176,24 @@ def test_gray_of_few_bits_is_spread_over_0_to_255(depth: int, levels: list[int])
     assert read_image(png(4, 1, depth, 0, row))[..., 0].tolist() == [levels]
 
 
+def bmp(depth: int, compression: int, masks: tuple[int, ...], pixel: bytes) -> bytes:
+    """One pixel of a BMP with a version 4 header; 3 as compression means that the masks say where the channels are."""
+    padded = pixel + bytes(-len(pixel) % 4)
+    header = struct.pack("<IiiHHIIiiII", 108, 1, 1, 1, depth, compression, len(padded), 0, 0, 0, 0)
+    header += struct.pack("<4I", *masks) + bytes(52)
+    return b"BM" + struct.pack("<IHHI", 14 + 108 + len(padded), 0, 0, 14 + 108) + header + padded
+
+
+def test_bmp_of_15_16_and_32_bits():
+    pixel = struct.pack("<H", 1 << 10 | 16 << 5 | 31)
+    assert read_image(bmp(16, 0, (0, 0, 0, 0), pixel)).tolist() == [[[255 // 31, 255 * 16 // 31, 255]]]
+    pixel = struct.pack("<H", 1 << 11 | 33 << 5 | 31)
+    assert read_image(bmp(16, 3, (0xF800, 0x7E0, 0x1F, 0), pixel)).tolist() == [[[255 // 31, 255 * 33 // 63, 255]]]
+    assert read_image(bmp(32, 0, (0, 0, 0, 0), b"\1\2\3\0")).tolist() == [[[3, 2, 1]]]
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    assert read_image(bmp(32, 3, masks, b"\1\2\3\x64")).tolist() == [[[over_white(c, 100) for c in (3, 2, 1)]]]
+
+
 @pytest.mark.parametrize(
     ("depth", "colour", "row", "key"),
     [(8, 0, b"\x07", b"\0\x07"), (16, 0, b"\x07\x08", b"\x07\x08"), (8, 2, b"\x07\x07\x07", b"\0\x07" * 3)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import doctest
 import hashlib
 import json
 import os
@@ -305,6 +306,13 @@ def test_the_vectors_are_of_this_version_and_what_the_script_describes():
     assert VECTORS["generator"] == vectors.GENERATOR
     described = [(c["pattern"], c["width"], c["height"], c["size"], c["fit"]) for c in VECTORS["cases"]]
     assert described == vectors.CASES
+
+
+def test_the_examples_of_the_documentation_are_true(implementation: str):
+    page = Path(__file__).parents[2] / "docs" / "preprocessing.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted >= 8
+    assert result.failed == 0
 
 
 # --- prepare ------------------------------------------------------------------------------------------------------------

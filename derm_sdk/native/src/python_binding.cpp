@@ -160,7 +160,7 @@ PyMethodDef methods[] = {
     {"gray", py_gray, METH_VARARGS, "gray(rgb, out): luma."},
     {"equalized", py_equalized, METH_VARARGS, "equalized(gray, out): histogram equalisation."},
     {"otsu", py_otsu, METH_VARARGS, "otsu(gray, out): 255 above Otsu's threshold, else 0."},
-    {"stretched", py_stretched, METH_VARARGS, "stretched(rgb, out): each channel from its minimum and maximum to 0 and 255."},
+    {"stretched", py_stretched, METH_VARARGS, "stretched(rgb, out): each channel over its whole range."},
     {nullptr, nullptr, 0, nullptr},
 };
 

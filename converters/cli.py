@@ -1,0 +1,65 @@
+"""The `derm-convert` command: a run folder in, a .derm file out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from derm_sdk import __version__
+from derm_sdk.cli import DermCommand
+
+
+@click.command(cls=DermCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="derm-convert")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .derm file to write.")
+@click.option("--int8", "precision", flag_value="int8", default=True, help="Integers throughout: small and fast (default).")
+@click.option("--float16", "precision", flag_value="float16", help="Weights as 16-bit floats.")
+@click.option("--float32", "precision", flag_value="float32", help="Weights as they were trained.")
+@click.option("--no-bias-correction", is_flag=True, help="Plain post-training quantisation, to see what it costs.")
+@click.option("--photos", default=200, show_default=True, type=click.IntRange(8, 10_000),
+              help="Training photos that int8 takes its ranges from.")  # fmt: skip
+@click.option("--min-agreement", type=click.FloatRange(0, 1), help="Least share of photos that keep their category and "
+              "condition; 0.95 and 0.90 unless given.")  # fmt: skip
+@click.option("--max-divergence", type=click.FloatRange(0), default=0.02, show_default=True,
+              help="Greatest mean divergence of the probabilities, in nats.")  # fmt: skip
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data set, when it has moved.")
+@click.option("--id", "identity", help="Short name of the model; the file's name unless given.")
+@click.option("--name", help="Full name of the model.")
+@click.option("--model-version", default="0.1.0", show_default=True, help="Version of the model.")
+@click.option("--licence", default="not stated", show_default=True, help="Licence of the weights, in a few words.")
+@click.option("--licence-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its text.")
+def main(
+    run: Path, output: Path, precision: str, no_bias_correction: bool, photos: int, min_agreement: float | None,
+    max_divergence: float, data: Path | None, identity: str | None,
+    name: str | None, model_version: str, licence: str, licence_file: Path | None,
+) -> None:  # fmt: skip
+    """Convert the trained RUN into one .derm file.
+
+    The converted model is compared with the trained one on the validation photos; when it answers differently beyond the
+    limits, nothing is written.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converter is TensorFlow's; runs of any backend are read
+    from derm_toolkit.training.backend import load_keras
+
+    load_keras()
+    from .convert import About, convert_run
+    from .parity import Limits
+
+    about = About(
+        id=identity or output.stem,
+        name=name or output.stem,
+        version=model_version,
+        licence=licence,
+        licence_text=licence_file.read_text("utf-8") if licence_file else licence + "\n",
+    )
+    limits = Limits(divergence=max_divergence)
+    if min_agreement is not None:
+        agreement = dict.fromkeys(limits.agreement, min_agreement)
+        limits = Limits(agreement=agreement, divergence=max_divergence, refer=min(min_agreement, limits.refer))
+    convert_run(
+        run, output, precision, about, limits=limits, data=data,
+        representative_photos=photos, bias_correction=not no_bias_correction,
+    )  # fmt: skip

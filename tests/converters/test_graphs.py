@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from derm_converters.bias_correction import correct_biases, round_kernel
+from derm_converters.errors import ConversionError
+from derm_converters.folding import WEIGHTED, fold_batchnorm
+from derm_converters.graphs import check_graph, convert_graph, describe_graph
+from derm_sdk.preprocess import derive_inputs
+
+from .. import models
+
+KINDS = ("equalized", "otsu", "gray")
+PHOTOS = [derive_inputs(photo, KINDS) for photo in models.photos(24, seed=3)]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return models.network(KINDS, 5, seed=9)
+
+
+def trained_logits(network) -> np.ndarray:
+    batch = [np.stack([photo[kind] for photo in PHOTOS]).astype(np.float32) for kind in KINDS]
+    return np.asarray(network(batch, training=False))
+
+
+def run(graph: bytes) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=graph)
+    interpreter.allocate_tensors()
+    runner = interpreter.get_signature_runner()
+    output = describe_graph(graph)[1][0]
+    rows = [runner(**{kind: photo[kind][None] for kind in KINDS})[output["name"]][0] for photo in PHOTOS]
+    return (np.array(rows, np.float64) - output["zero_point"]) * output["scale"]
+
+
+def test_folding_keeps_the_function_and_leaves_no_normalisation(network):
+    folded = fold_batchnorm(network)
+    assert not [layer for layer in folded.layers if "normalization" in layer.name]
+    rows = [
+        np.asarray(folded([photo[tensor.name][None].astype(np.float32) for tensor in folded.inputs])) for photo in PHOTOS
+    ]
+    np.testing.assert_allclose(np.concatenate(rows), trained_logits(network), rtol=1e-4, atol=1e-4)
+
+
+def test_a_normalisation_behind_an_activation_is_refused_by_name():
+    import keras
+
+    tensor = keras.Input((8, 8, 3), name="rgb")
+    x = keras.layers.Conv2D(4, 3, activation="relu")(tensor)
+    x = keras.layers.BatchNormalization(name="late")(x)
+    with pytest.raises(ConversionError, match="'late' must directly follow"):
+        fold_batchnorm(keras.Model(tensor, keras.layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("precision", ["int8", "float16", "float32"])
+def test_every_precision_takes_bytes_in_a_batch_of_one_and_answers_alike(network, precision):
+    graph = convert_graph(network, precision, lambda: PHOTOS, lambda: PHOTOS[2:])
+    inputs, outputs = describe_graph(graph)
+    assert {(t["kind"], t["dtype"], t["scale"], t["zero_point"], t["shape"][0]) for t in inputs} == {
+        (kind, "uint8", 1.0, 0, 1) for kind in KINDS
+    }
+    assert outputs[0]["dtype"] == ("uint8" if precision == "int8" else "float32")
+    logits = trained_logits(network)
+    tolerance = {"int8": 0.06, "float16": 0.01, "float32": 1e-4}[precision]
+    assert np.abs(run(graph) - logits).max() < tolerance * np.ptp(logits)
+
+
+def test_int8_is_a_third_of_float32(network):
+    import keras
+
+    big = keras.Sequential([keras.Input((32, 32, 3), name="rgb"), keras.layers.Rescaling(1 / 255)])
+    for width in (64, 96):
+        big.add(keras.layers.Conv2D(width, 3))
+    big.add(keras.layers.GlobalAveragePooling2D())
+    photos = [{"rgb": photo} for photo in models.photos(4)]
+    model = keras.Model(big.inputs, big.outputs)
+    sizes = {p: len(convert_graph(model, p, lambda: photos, None)) for p in ("int8", "float16", "float32")}
+    assert sizes["int8"] * 3 < sizes["float32"]
+    assert sizes["float16"] * 1.8 < sizes["float32"]
+
+
+def test_without_black_and_white_photos_the_input_scale_is_not_one_and_that_is_refused(network):
+    dull = [{kind: np.clip(photo[kind], 60, 180) for kind in KINDS} for photo in PHOTOS]
+    with pytest.raises(ConversionError, match="scale 1, zero point 0"):
+        convert_graph(network, "int8", lambda: dull, None)
+
+
+def test_a_float_graph_is_no_int8_graph(network):
+    graph = convert_graph(network, "float32", lambda: PHOTOS, None)
+    with pytest.raises(ConversionError, match="one uint8 output"):
+        check_graph(graph, "int8")
+
+
+def test_the_same_network_gives_the_same_bytes(network):
+    first, second = (convert_graph(network, "int8", lambda: PHOTOS, lambda: PHOTOS[2:]) for _ in range(2))
+    assert first == second
+
+
+def test_rounded_kernels_have_255_levels_per_channel_and_zeros_stay():
+    import keras
+
+    layer = keras.layers.Conv2D(3, 2)
+    kernel = np.random.default_rng(0).normal(size=(2, 2, 4, 3)).astype(np.float32)
+    kernel[..., 1] = 0
+    rounded = round_kernel(layer, kernel)
+    scale = np.abs(kernel[..., 0]).max() / 127
+    steps = rounded[..., 0] / scale
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
+    assert (rounded[..., 1] == 0).all()
+
+
+def test_bias_correction_takes_the_mean_error_of_rounded_weights_away(network):
+    import keras
+
+    photos = [{kind: photo[kind][None].astype(np.float32) for kind in KINDS} for photo in PHOTOS]
+    exact, corrected, rounded = (fold_batchnorm(network) for _ in range(3))
+    correct_biases(corrected, photos)
+    for layer in rounded.layers:
+        if isinstance(layer, WEIGHTED):
+            layer.set_weights([round_kernel(layer, np.asarray(layer.kernel)), np.asarray(layer.bias)])
+
+    def mean_error(model, layer: str) -> float:
+        """Largest error of a channel's mean over photos and places, at a layer's output."""
+        probes = [keras.Model(each.inputs, each.get_layer(layer).output) for each in (model, exact)]
+        outputs = [np.concatenate([np.asarray(p([photo[t.name] for t in p.inputs])) for photo in photos]) for p in probes]
+        difference = outputs[0] - outputs[1]
+        return float(np.abs(difference.mean(axis=tuple(range(difference.ndim - 1)))).max())
+
+    weighted = [layer.name for layer in exact.layers if isinstance(layer, WEIGHTED)]
+    for stem in weighted[:3]:
+        assert mean_error(corrected, stem) < 1e-4 * mean_error(rounded, stem)
+    assert mean_error(corrected, weighted[3]) < 0.3 * mean_error(rounded, weighted[3])

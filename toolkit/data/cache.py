@@ -1,0 +1,195 @@
+"""Resized photos beside the data set, so that no epoch decodes a JPEG twice.
+
+Two kinds, both exact area averages made by `derm_sdk`:
+
+    exact    [S, S, 3]: the bytes that the device computes; for validation, calibration and test
+    canvas   [C, C, 3], C = ceil(S * margin): a little larger, for augmentation to cut from
+
+One file per photo, DATA/cache/<kind>-<side>-<fit>-<decode>-v<version>/<digest>.npy: the .npy header, the pixels, and the
+CRC-32 of the pixels (4 bytes, little-endian) behind them, which NumPy ignores. A file of any other length, header or
+checksum is made again. Each is renamed into place whole, so runs may share a cache, and an interruption costs one photo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import mmap
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from derm_sdk.errors import DermError, FileError
+from derm_sdk.files import replacing
+from derm_sdk.image import Pixels, read_image
+from derm_sdk.preprocess import PREPROCESSING_VERSION, check_options, resize
+
+from ..errors import DataError
+from .manifest import Dataset, Photo
+
+DECODES = ("full",)
+_CRC_BYTES = 4
+
+
+class PhotoCache:
+    """The photos of a data set at one size, made when first asked for. Thread-safe.
+
+    Attributes:
+        folder: where the files lie.
+        side: side of the stored photos in pixels.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        size: int,
+        fit: str,
+        *,
+        margin: float | None = None,
+        decode: str = "full",
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Names a cache; nothing is read or written yet.
+
+        Args:
+            dataset: whose photos.
+            size: S, the side of the network's input in pixels.
+            fit: "stretch", "crop" or "pad".
+            margin: None for the exact cache; a factor from 1 for the canvas of side ceil(S * margin).
+            decode: how photos are decoded; "full" is the only way so far.
+            root: folder of all caches; the data set's own `cache` unless given.
+        Raises:
+            OptionError: the size or the fit is out of range.
+        """
+        self.dataset = dataset
+        self.fit = fit
+        self.side = size if margin is None else math.ceil(round(size * margin, 6))
+        check_options(self.side, fit, ("rgb",))
+        kind = "exact" if margin is None else "canvas"
+        name = f"{kind}-{self.side}-{fit}-{decode}-v{PREPROCESSING_VERSION}"
+        self.folder = Path(root if root is not None else dataset.folder / "cache") / name
+        self._header = _npy_header(self.side)
+        self._pixel_bytes = self.side * self.side * 3
+        self._verified: set[str] = set()
+
+    def path(self, photo: Photo) -> Path:
+        """Where the photo's file is, or will be."""
+        return self.folder / f"{photo.digest}.npy"
+
+    def read(self, photo: Photo) -> Pixels:
+        """The resized photo.
+
+        Returns:
+            uint8 [side, side, 3], read-only, backed by the file (no copy is made).
+        Raises:
+            DataError: the photo must be made, but is gone or not the one that was imported.
+            ImageError: it is no picture.
+            FileError: it cannot be read, or the cache cannot be written.
+        """
+        pixels = self._open(photo)
+        if pixels is None:
+            self._make(photo)
+            pixels = self._open(photo)
+        if pixels is None:
+            raise FileError(f"{str(self.path(photo))!r} was written but cannot be read back; is the disk failing?")
+        return pixels
+
+    def fill(
+        self, photos: Sequence[Photo], workers: int = 2, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> int:
+        """Makes what is missing or damaged; a few photos are in memory at a time.
+
+        Args:
+            photos: those that will be read.
+            workers: threads.
+            progress: called with (photos done, photos in all), from this thread.
+        Returns:
+            How many were made.
+        Raises:
+            DataError, ImageError, FileError: as `read`; what was made before stays.
+        """
+        waiting = iter(photos)
+        made = done = 0
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="cache")
+        running: set[Future[bool]] = set()
+        try:
+            while True:
+                running |= {pool.submit(self._ensure, photo) for photo in islice(waiting, 2 * workers - len(running))}
+                if not running:
+                    return made
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    made += future.result()
+                done += len(finished)
+                progress(done, len(photos))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ensure(self, photo: Photo) -> bool:
+        if self._open(photo) is not None:
+            return False
+        self._make(photo)
+        return True
+
+    def _open(self, photo: Photo) -> Pixels | None:
+        """The stored pixels, or None where the file is missing or not what it must be."""
+        start, end = len(self._header), len(self._header) + self._pixel_bytes
+        try:
+            with self.path(photo).open("rb") as file:
+                if os.fstat(file.fileno()).st_size != end + _CRC_BYTES:
+                    return None
+                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise FileError(f"Cannot read {str(self.path(photo))!r}: {error.strerror or error}.") from error
+        if photo.digest not in self._verified:
+            if view[:start] != self._header or zlib.crc32(view[start:end]).to_bytes(_CRC_BYTES, "little") != view[end:]:
+                return None
+            self._verified.add(photo.digest)
+        return np.frombuffer(view[start:end], np.uint8).reshape(self.side, self.side, 3)
+
+    def _make(self, photo: Photo) -> None:
+        pixels = resize(read_photo(self.dataset, photo), self.side, self.fit)
+        data = pixels.tobytes()
+        with replacing(self.path(photo)) as file:
+            file.write(self._header)
+            file.write(data)
+            file.write(zlib.crc32(data).to_bytes(_CRC_BYTES, "little"))
+
+
+def read_photo(dataset: Dataset, photo: Photo) -> Pixels:
+    """Decodes one of the data set's photos, after checking that it is still the one that was imported.
+
+    Returns:
+        Upright RGB uint8 [height, width, 3].
+    Raises:
+        DataError: the file is gone, or its bytes are others.
+        ImageError: it is no picture.
+        FileError: it cannot be read.
+    """
+    path = dataset.path(photo)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"The photo {str(path)!r} is gone; put it back, or import the data again without it.") from error
+    except OSError as error:
+        raise FileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+    if hashlib.sha256(data).hexdigest() != photo.digest:
+        raise DataError(f"The photo {str(path)!r} has changed since the import; restore it, or import the data again.")
+    try:
+        return read_image(data)
+    except DermError as error:
+        raise type(error)(f"{str(path)!r}: {error}") from error
+
+
+def _npy_header(side: int) -> bytes:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (side, side, 3)})
+    return header.getvalue()

@@ -1,0 +1,189 @@
+"""A training's config: a TOML file, read into frozen dataclasses. Every key has a default, and no unknown key passes."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from derm_sdk.errors import FileError, closest
+from derm_sdk.preprocess import FITS, PREPROCESSING_VERSION
+
+from ..data.augment import Augmentation
+from ..data.cache import DECODES
+from ..errors import ConfigError
+from ..models import FAMILIES
+from .settings import read_settings, to_table, to_toml
+
+VERSION = 1
+SHIPPED = Path(__file__).parent.parent / "configs"
+_SHARE = {"range": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """`[preprocessing]`: what `derm_sdk` does to every photo, here and on the device.
+
+    Attributes:
+        size: side of the network's input in pixels.
+        fit: "stretch", "crop" or "pad".
+        decode: "full": every pixel of the file is decoded.
+    """
+
+    size: int = field(default=192, metadata={"range": (16, 1024)})
+    fit: str = field(default="crop", metadata={"choices": FITS})
+    decode: str = field(default="full", metadata={"choices": DECODES})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As graphs.json and the bundle's manifest hold it."""
+        return {"version": PREPROCESSING_VERSION, "size": self.size, "fit": self.fit, "decode": self.decode}
+
+
+@dataclass(frozen=True)
+class Training:
+    """`[training]`: one recipe for every network of the model.
+
+    Attributes:
+        seed: of weights, order of the photos, augmentation and dropout.
+        epochs, expert_epochs: passes over the photos, of the root and of each expert.
+        batch_size: photos per step; the batches of an epoch differ by at most one photo.
+        learning_rate: the peak, reached after the warm-up; then half a cosine down to 0.
+        warmup_epochs: length of the linear rise.
+        weight_decay: of AdamW; biases and normalisation are exempt.
+        clip_norm: largest norm of a step's gradient; 0 for no limit.
+        label_smoothing: share of the target spread over all labels.
+        class_weight_power: a photo of a class with n photos weighs (mean n / n)^power; 0 for equal weights.
+        average: decay per step of the moving average of the weights that is validated and kept; 0 for none.
+        patience: epochs without a better validation macro F1 before a network's training stops.
+        workers: threads that prepare photos; 0 for one per core.
+        deterministic: use only kernels that repeat bit for bit, also on a GPU (slower there).
+    """
+
+    seed: int = field(default=0, metadata={"range": (0, 2**31 - 1)})
+    epochs: int = field(default=40, metadata={"range": (1, 100_000)})
+    expert_epochs: int = field(default=40, metadata={"range": (1, 100_000)})
+    batch_size: int = field(default=32, metadata={"range": (2, 65_536)})
+    learning_rate: float = field(default=1e-3, metadata={"range": (1e-9, 10.0)})
+    warmup_epochs: float = field(default=2.0, metadata={"range": (0.0, 1000.0)})
+    weight_decay: float = field(default=0.02, metadata=_SHARE)
+    clip_norm: float = field(default=1.0, metadata={"range": (0.0, 1e6)})
+    label_smoothing: float = field(default=0.1, metadata={"range": (0.0, 0.9)})
+    class_weight_power: float = field(default=0.5, metadata={"range": (0.0, 2.0)})
+    average: float = field(default=0.0, metadata={"range": (0.0, 0.99999)})
+    patience: int = field(default=1000, metadata={"range": (1, 100_000)})
+    workers: int = field(default=0, metadata={"range": (0, 1024)})
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """`[calibration]`: what the numbers fitted on the calibration split are to reach there.
+
+    Attributes:
+        coverage: share of the photos whose prediction set holds the truth.
+        answer_accuracy: share of right answers among the answers given, on each level.
+        refer_node: name or id of the label that sends a photo to a dermatologist; "" for none.
+        refer_sensitivity: share of that label's photos that are referred.
+    """
+
+    coverage: float = field(default=0.9, metadata={"range": (0.5, 0.999)})
+    answer_accuracy: float = field(default=0.8, metadata=_SHARE)
+    refer_node: str = "malignant"
+    refer_sensitivity: float = field(default=0.9, metadata=_SHARE)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole config; `model` is the `Settings` of the family that `model.kind` names."""
+
+    version: int
+    model: Any
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    training: Training = field(default_factory=Training)
+    calibration: Targets = field(default_factory=Targets)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as a table with every default written out."""
+        return to_table(self)
+
+    def to_toml(self) -> str:
+        """The same as TOML text."""
+        return to_toml(self.to_dict())
+
+
+def find_config(name: str | Path) -> Path:
+    """Finds a config by its path, or by the bare name of a shipped one. Raises ConfigError when there is none."""
+    if Path(name).is_file():
+        return Path(name)
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
+    if str(name) in shipped:
+        return shipped[str(name)]
+    raise ConfigError(f"No config {str(name)!r}: neither a file nor the name of a shipped one." + closest(name, shipped))
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a config file.
+
+    Args:
+        path: a TOML file.
+        overrides: "table.key=value", the value in TOML's notation; quotes around text may be left out.
+    Raises:
+        ConfigError: no TOML, another version, an unknown key, or a value of the wrong type or range.
+        FileError: the file cannot be read.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise FileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(path)!r} is no TOML file ({error}).") from error
+    for override in overrides:
+        _override(table, override)
+    return config_from_dict(table)
+
+
+def config_from_dict(table: Mapping[str, Any]) -> Config:
+    """Reads what `Config.to_dict` wrote, or a TOML file's content. Raises ConfigError as `read_config`."""
+    version = table.get("version")
+    if version != VERSION or isinstance(version, bool):
+        raise ConfigError(f"A config must say version = {VERSION}, the only one this toolkit knows; got {version!r}.")
+    model = table.get("model")
+    kind = model.get("kind") if isinstance(model, Mapping) else None
+    if kind not in FAMILIES:
+        raise ConfigError(f"model.kind must name a family of networks; got {kind!r}." + closest(kind, FAMILIES))
+    others = read_settings(Config, {**table, "model": None})
+    return dataclasses.replace(others, model=read_settings(FAMILIES[kind].Settings, model, "model"))
+
+
+def difference(old: Config, new: Config) -> str | None:
+    """Names the first key in which two configs differ, other than `training.workers`; None where there is none."""
+
+    def flat(table: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+        pairs: dict[str, Any] = {}
+        for key, value in table.items():
+            pairs |= flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
+        return pairs
+
+    ours, theirs = flat(old.to_dict()), flat(new.to_dict())
+    changed = (key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key != "training.workers")
+    return next(changed, None)
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set needs KEY=VALUE, such as training.epochs=20; got {override!r}.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {part!r} is a value, not a table.")
+    table[parts[-1]] = value

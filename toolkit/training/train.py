@@ -1,0 +1,331 @@
+"""A whole training: data and config in, a run folder out (see `run` for what is in it)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derm_sdk.composition import Composition
+from derm_sdk.files import write_bytes, write_text
+
+from ..data.cache import PhotoCache
+from ..data.manifest import Dataset, Photo, Split, write_split
+from ..errors import DataError, RunError, TrainingError
+from ..evaluation.calibrate import fit_calibration
+from ..evaluation.predict import measure_quality, predict_models
+from ..models import FAMILIES, GraphSpec
+from .backend import environment, load_keras, seed_everything, usable_cores
+from .checkpoint import Progress, read_progress
+from .config import Config, difference, read_config
+from .loop import Classes, Job, best_model, train_graph
+from .reporter import Reporter
+from .run import Run, read_data_record, read_run
+
+_HISTORY = (
+    "graph",
+    "epoch",
+    "loss",
+    "validation_loss",
+    "validation_accuracy",
+    "validation_macro_f1",
+    "learning_rate",
+    "seconds",
+    "photos_per_second",
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to train on what, and where to.
+
+    Attributes:
+        config: the resolved config.
+        dataset, split: the photos and their sides.
+        out: the run folder.
+        resume: go on with the training in `out`.
+        cache: folder of the photo caches; None for the data set's own.
+    """
+
+    config: Config
+    dataset: Dataset
+    split: Split
+    out: Path
+    resume: bool = False
+    cache: Path | None = None
+
+
+def train(order: Order, reporter: Reporter | None = None) -> Run:
+    """Trains every network of the config's model, one after the other, and calibrates the whole.
+
+    An interruption costs at most the epoch under way; with `resume` the training then ends in the same weights, bit for
+    bit, on the same machine, backend and number of threads.
+
+    Args:
+        order: what to train.
+        reporter: where progress is shown; a log.txt in the run folder is kept either way.
+    Returns:
+        The finished run.
+    Raises:
+        RunError: the folder is not empty (without `resume`), or its training cannot be continued.
+        DataError: a label has no photo to learn from, or a photo is gone.
+        TrainingError: the loss is no longer a number.
+        FileError: a file cannot be written.
+    """
+    config, dataset, out = order.config, order.dataset, order.out
+    reporter = reporter or Reporter()
+
+    # --- What is to be trained, and is there something to learn from? ---------------------------------------------
+    family = FAMILIES[config.model.kind]
+    specs: tuple[GraphSpec, ...] = family.graphs(dataset.taxonomy, config.model)
+    composition = Composition(dataset.taxonomy, tuple(spec.head for spec in specs))
+    photos = {name: order.split.photos(dataset, name) for name in ("train", "validation", "calibration")}
+    warnings = _check_photos(dataset, specs, photos)
+
+    # --- The run folder ---------------------------------------------------------------------------------------------
+    _open_run_folder(order)
+    reporter.log = out / "log.txt"
+    load_keras()
+    seed_everything(config.training.seed, deterministic=config.training.deterministic)
+    facts = environment(config.training.seed)
+    write_text(out / "environment.json", json.dumps(facts, indent=1) + "\n")
+    workers = config.training.workers or usable_cores()
+    reporter.say(
+        f"{'Resuming' if order.resume else 'Training'} {config.model.kind} on {len(photos['train'])} photos, "
+        f"{len(specs)} networks; Keras {facts['packages']['keras']} on {facts['backend']} ({facts['device']}), "
+        f"{workers} workers."
+    )
+    for warning in warnings:
+        reporter.say(f"Note: {warning}")
+
+    # --- Caches -----------------------------------------------------------------------------------------------------
+    shape = config.preprocessing
+    exact = PhotoCache(dataset, shape.size, shape.fit, decode=shape.decode, root=order.cache)
+    margin = config.augmentation.margin
+    canvas = PhotoCache(dataset, shape.size, shape.fit, margin=margin, decode=shape.decode, root=order.cache)
+    fill_cache(canvas, photos["train"], workers, reporter)
+    fill_cache(exact, [*photos["validation"], *photos["calibration"]], workers, reporter)
+
+    # --- The networks -----------------------------------------------------------------------------------------------
+    histories: list[dict[str, Any]] = []
+    with reporter.meter() as meter:
+        for spec in specs:
+            job = _job(order, spec, photos["train"], photos["validation"], canvas, exact, workers)
+            if job.checkpoint.is_file() and _model_path(order, spec).is_file() and read_progress(job.checkpoint).finished:
+                progress = read_progress(job.checkpoint)
+                reporter.say(f"{spec.id}: finished before, epoch {progress.best_epoch} was best.")
+            else:
+                seed_everything(_seed(config, spec), deterministic=config.training.deterministic)
+                try:
+                    before = list(histories)
+                    progress = train_graph(job, meter, lambda now, before=before: _write_history(out, before + now.history))
+                except TrainingError:
+                    _keep_best(order, spec, job)
+                    raise
+                _save_model(order, spec, job, progress)
+                reporter.say(f"{spec.id}: kept epoch {progress.best_epoch}, validation macro F1 {progress.best_score:.3f}.")
+            histories += progress.history
+    _write_history(out, histories)
+    _write_graphs(order, specs)
+
+    # --- Calibration ------------------------------------------------------------------------------------------------
+    run = read_run(out)
+    calibrate(run, composition, order.split, photos["calibration"], exact, workers, reporter)
+    reporter.say(f"The run is in {out}. Next: derm-toolkit evaluate {out}")
+    return run
+
+
+def calibrate(
+    run: Run,
+    composition: Composition,
+    split: Split,
+    photos: Sequence[Photo],
+    exact: PhotoCache,
+    workers: int,
+    reporter: Reporter,
+) -> None:
+    """Fits the run's calibration on the calibration split and writes calibration.json."""
+    models = {spec.id: run.load_model(spec.id) for spec in run.graphs}
+    with reporter.bar("calibration") as tick:
+        logits = predict_models(models, photos, exact, workers=workers, progress=tick)
+    targets = run.config.calibration
+    calibration = fit_calibration(
+        composition,
+        logits,
+        [photo.leaf for photo in photos],
+        measure_quality(photos, exact, logits[composition.root.graph]),
+        coverage=targets.coverage,
+        answer_accuracy=targets.answer_accuracy,
+        refer_node=targets.refer_node,
+        refer_sensitivity=targets.refer_sensitivity,
+        fitted_on={"split": "calibration", "digest": split.digest},
+    )
+    write_text(run.folder / "calibration.json", json.dumps(calibration.to_dict(), indent=1) + "\n")
+    warmest = ", ".join(f"{graph} {value:.2f}" for graph, value in calibration.temperatures.items())
+    reporter.say(f"Calibrated on {len(photos)} photos; temperatures: {warmest}.")
+
+
+def fill_cache(cache: PhotoCache, photos: Sequence[Photo], workers: int, reporter: Reporter) -> None:
+    """Makes what a cache lacks, with a progress bar, and says how long it took when it was noticeable."""
+    started = time.perf_counter()
+    with reporter.bar(f"{cache.folder.name}") as tick:
+        made = cache.fill(photos, workers, tick)
+    if made:
+        seconds = time.perf_counter() - started
+        reporter.say(f"Cached {made} photos in {cache.folder} ({made / seconds:.0f} photos/s).")
+
+
+def _check_photos(dataset: Dataset, specs: Sequence[GraphSpec], photos: dict[str, tuple[Photo, ...]]) -> list[str]:
+    """Refuses labels without a training photo and graphs without a validation photo; notes what is merely thin."""
+    names = {node.id: node.name for node in dataset.taxonomy.nodes}
+    if len(specs[0].labels) < 2:
+        raise DataError("There must be two categories or more to tell apart; the data set has one.")
+    if not photos["calibration"]:
+        raise DataError("The calibration split has no photo; split the data with a share for calibration.")
+    notes = []
+    for spec in specs:
+        below = set(dataset.taxonomy.leaves_under(spec.given))
+        counts = {name: Counter(photo.leaf for photo in photos[name] if photo.leaf in below) for name in photos}
+        for label in spec.labels:
+            leaves = dataset.taxonomy.leaves_under(label)
+            if not any(counts["train"][leaf] for leaf in leaves):
+                raise DataError(
+                    f"The training split has no photo of {names[label]!r}; add some, or import without that label."
+                )
+            if not any(counts["validation"][leaf] for leaf in leaves):
+                notes.append(f"the validation split has no photo of {names[label]!r}; its F1 cannot count.")
+        if not counts["validation"]:
+            about = f"of {names[spec.given]!r}" if spec.given else "at all"
+            raise DataError(
+                f"The validation split has no photo {about}, so {spec.id!r} cannot be judged; split the data anew."
+            )
+    return notes
+
+
+def _open_run_folder(order: Order) -> None:
+    """Makes the run folder, or checks that it holds the training to resume."""
+    out = order.out
+    data = {
+        "folder": _relative(order.dataset.folder, out),
+        "dataset": order.dataset.digest,
+        "split": order.split.digest,
+        "photos": len(order.dataset.photos),
+    }
+    config_file, data_file = out / "config.toml", out / "dataset.json"
+    if order.resume and config_file.is_file():
+        changed = difference(read_config(config_file), order.config)
+        if changed:
+            raise RunError(
+                f"{changed} differs from the run in {str(out)!r}; resume with its own config, or start a new run."
+            )
+        if data_file.is_file():
+            before = read_data_record(out)
+            for key in ("dataset", "split"):
+                if before.get(key) != data[key]:
+                    raise RunError(f"The {key} differs from that of the run in {str(out)!r}; start a new run for it.")
+    elif out.is_dir() and any(out.iterdir()):
+        raise RunError(f"The folder {str(out)!r} is not empty; go on with --resume, or choose another --out.")
+    write_text(config_file, order.config.to_toml())
+    write_text(out / "taxonomy.json", json.dumps(order.dataset.taxonomy.to_dict(), indent=1, ensure_ascii=False) + "\n")
+    write_split(out / "splits.csv", order.split, order.dataset)
+    write_text(data_file, json.dumps(data, indent=1) + "\n")
+
+
+def _job(
+    order: Order,
+    spec: GraphSpec,
+    train_photos: Sequence[Photo],
+    validation_photos: Sequence[Photo],
+    canvas: PhotoCache,
+    exact: PhotoCache,
+    workers: int,
+) -> Job:
+    config, taxonomy = order.config, order.dataset.taxonomy
+    place = {leaf: column for column, label in enumerate(spec.labels) for leaf in taxonomy.leaves_under(label)}
+
+    def of_graph(photos: Sequence[Photo]) -> tuple[list[Photo], Classes]:
+        mine = [photo for photo in photos if photo.leaf in place]
+        return mine, np.array([place[photo.leaf] for photo in mine], np.int64)
+
+    mine, classes = of_graph(train_photos)
+    others, other_classes = of_graph(validation_photos)
+    return Job(
+        spec=spec,
+        build=lambda: FAMILIES[config.model.kind].build(spec, config.model, config.preprocessing.size),
+        photos=mine,
+        classes=classes,
+        validation_photos=others,
+        validation_classes=other_classes,
+        canvas=canvas,
+        exact=exact,
+        size=config.preprocessing.size,
+        epochs=config.training.epochs if spec.given is None else config.training.expert_epochs,
+        recipe=config.training,
+        augmentation=config.augmentation,
+        workers=workers,
+        checkpoint=order.out / "checkpoints" / f"{spec.id}.npz",
+    )
+
+
+def _seed(config: Config, spec: GraphSpec) -> int:
+    """A seed of its own for each network's weights and dropout."""
+    return int(np.random.SeedSequence((config.training.seed, *spec.id.encode())).generate_state(1)[0])
+
+
+def _model_path(order: Order, spec: GraphSpec) -> Path:
+    return order.out / "model" / f"{spec.id}.keras"
+
+
+def _save_model(order: Order, spec: GraphSpec, job: Job, progress: Progress) -> None:
+    """Saves the best weights as a .keras file, whole."""
+    path = _model_path(order, spec)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{spec.id}.tmp.keras")
+    best_model(job, progress).save(temporary)
+    try:
+        write_bytes(path, temporary.read_bytes())
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _keep_best(order: Order, spec: GraphSpec, job: Job) -> None:
+    """After a training that broke off for good: its best weights so far, where there are any."""
+    if job.checkpoint.is_file():
+        progress = read_progress(job.checkpoint)
+        if progress.best:
+            _save_model(order, spec, job, progress)
+
+
+def _write_graphs(order: Order, specs: Sequence[GraphSpec]) -> None:
+    rows = [
+        {"id": s.id, "file": f"{s.id}.keras", "given": s.given, "labels": list(s.labels), "inputs": list(s.inputs)}
+        for s in specs
+    ]
+    table = {"kind": order.config.model.kind, "preprocessing": order.config.preprocessing.to_dict(), "graphs": rows}
+    write_text(order.out / "model" / "graphs.json", json.dumps(table, indent=1) + "\n")
+
+
+def _write_history(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _HISTORY, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    write_text(out / "history.csv", text.getvalue())
+
+
+def _relative(place: Path, out: Path) -> str:
+    """From the run folder to the data set; absolute where no relative path exists (another drive)."""
+    try:
+        return Path(os.path.relpath(place.resolve(), out.resolve())).as_posix()
+    except ValueError:
+        return place.resolve().as_posix()

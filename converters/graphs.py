@@ -124,7 +124,10 @@ def _quiet() -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            raise ConversionError(f"TensorFlow cannot convert the graph: {str(error).strip().splitlines()[-1]}") from error
+            raise ConversionError(
+                f"TensorFlow cannot convert the graph: {str(error).strip().splitlines()[-1]}. "
+                f"Is there room in the temporary folder, {tempfile.gettempdir()!r}?"
+            ) from error
         finally:
             os.dup2(saved, 2)
             os.close(saved)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from typing import Any
 
-import numpy as np
-
 from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
-from .composition import Composition, Floats, Head
-from .errors import DermError, OptionError, closest
+from .composition import Composition, Floats
+from .errors import DermError, OptionError
+from .fitzpatrick import check_fitzpatrick
 from .image import ImageSource, Pixels, read_image
 from .preprocess import derive_inputs, resize
 from .result import Prediction, Quality, Result
+from .routing import check_routing, composed, run_graphs
 from .runtime import Network
 from .taxonomy import Taxonomy
-
-ROUTINGS = ("all", "lazy", "top")
-_ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6}
 
 
 class Classifier:
@@ -43,7 +40,7 @@ class Classifier:
     ) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 64:
             raise OptionError(f"threads must be a whole number from 1 to 64; got {threads!r}.")
-        self.routing = _check_routing(routing)
+        self.routing = check_routing(routing)
         self.bundle = path if isinstance(path, Bundle) else read_bundle(starter_path() if path is None else path)
         self._networks = {spec.id: Network(spec, self.bundle.graph_data[spec.id], threads) for spec in self.bundle.graphs}
         self._kinds = list(dict.fromkeys(tensor.kind for spec in self.bundle.graphs for tensor in spec.inputs))
@@ -88,11 +85,11 @@ class Classifier:
             ImageError, FileError: the picture cannot be used or read. OptionError: another argument is out of range.
         """
         skin_type = check_fitzpatrick(fitzpatrick)
-        routing = self.routing if routing is None else _check_routing(routing)
+        routing = self.routing if routing is None else check_routing(routing)
         pixels = read_image(image, channels)
         rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
         logits = self._run(rgb, routing)
-        nodes = self._nodes(logits)
+        nodes = composed(self.composition, self.calibration, logits)
         skipped = tuple(graph for graph in self._networks if graph not in logits)
         quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
         return self._result(nodes, quality, skin_type, routing, skipped)
@@ -127,54 +124,9 @@ class Classifier:
             raise OptionError("This classifier was closed; open a new one.")
         prepared = derive_inputs(rgb, self._kinds)
         with self._lock:
-            if routing == "all":
-                return {graph: network.logits(prepared) for graph, network in self._networks.items()}
-            return self._route(prepared, routing)
-
-    def _route(self, prepared: Mapping[str, Pixels], routing: str) -> dict[str, Floats]:
-        """Runs the graphs on the way to the best leaf; "lazy" then runs each other one that could change the result."""
-        logits: dict[str, Floats] = {}
-        waiting = list(self.composition.heads)
-
-        def run(head: Head) -> None:
-            logits[head.graph] = self._networks[head.graph].logits(prepared)
-            waiting.remove(head)
-
-        run(self.composition.root)
-        while due := next((head for head in waiting if head.given in self._way_down(self._nodes(logits))), None):
-            run(due)
-        while routing == "lazy" and waiting:
-            nodes = self._nodes(logits)
-            unknown = {leaf for head in waiting for leaf in self.taxonomy.leaves_under(head.given)}
-            known = [nodes[self.composition.column(leaf)] for leaf in self.taxonomy.leaves if leaf not in unknown]
-            due = next((head for head in waiting if not self._changes_nothing(head, nodes, max(known, default=0.0))), None)
-            if due is None:
-                break
-            run(due)
-        return logits
-
-    def _nodes(self, logits: Mapping[str, Floats]) -> Floats:
-        """Probabilities of all nodes, float64 [nodes], from the graphs that were run."""
-        probabilities = {graph: self.calibration.probabilities(graph, row[None]) for graph, row in logits.items()}
-        skipped = [graph for graph in self._networks if graph not in logits]
-        return np.asarray(self.composition.probabilities(probabilities, skipped=skipped)[0])
-
-    def _way_down(self, nodes: Floats) -> list[str]:
-        """Ids of the best child of the root, the best child of that, and so on down to a leaf."""
-        way: list[str] = []
-        while children := self.taxonomy.children(way[-1] if way else None):
-            way.append(max(children, key=lambda node: nodes[self.composition.column(node.id)]).id)
-        return way
-
-    def _changes_nothing(self, head: Head, nodes: Floats, best_leaf: float) -> bool:
-        """True when no node below `head` can be the best of its level, join a prediction set, or decide the referral."""
-        calibration, taxonomy = self.calibration, self.taxonomy
-        assert head.given is not None
-        mass = float(nodes[self.composition.column(head.given)])
-        below = taxonomy.levels[taxonomy.levels.index(taxonomy.node(head.given).level) + 1 :]
-        least = min(calibration.sets.get(level, 0.0) for level in below)
-        decides = calibration.refer_node is not None and _is_below(taxonomy, calibration.refer_node, head.given)
-        return mass < best_leaf and mass < least and not decides
+            return run_graphs(
+                self.composition, self.calibration, routing, lambda head: self._networks[head.graph].logits(prepared)
+            )
 
     def _quality(self, pixels: Pixels, rgb: Pixels, root_logits: Floats) -> Quality:
         measures = quality_measures(rgb, root_logits)
@@ -192,13 +144,8 @@ class Classifier:
             node.id: Prediction(node.id, node.name, node.level, float(nodes[composition.column(node.id)]), node.parent)
             for node in taxonomy.nodes
         }
-        unknown = {
-            node.id
-            for head in composition.heads
-            if head.graph in skipped
-            for node in taxonomy.nodes
-            if _is_below(taxonomy, node.id, head.given)
-        }
+        unsplit = [head.given for head in composition.heads if head.graph in skipped]
+        unknown = {node.id for node in taxonomy.nodes if any(taxonomy.is_below(node.id, given) for given in unsplit)}
         levels = {
             level: tuple(
                 sorted((found[node.id] for node in taxonomy.at(level)), key=lambda p: (p.id in unknown, -p.probability))
@@ -244,36 +191,6 @@ def starter_path() -> str:
     return str(path)
 
 
-def check_fitzpatrick(value: object) -> int | None:
-    """Reads a skin type: None, 1..6 or "I".."VI". Raises OptionError for anything else."""
-    if value is None:
-        return None
-    if isinstance(value, str) and value.strip().upper() in _ROMAN:
-        return _ROMAN[value.strip().upper()]
-    try:
-        number = None if isinstance(value, (bool, str, float)) else int(value.__index__())  # type: ignore[attr-defined]
-    except AttributeError:
-        number = None
-    if number is None or not 1 <= number <= 6:
-        raise OptionError(f"fitzpatrick must be 1 to 6, 'I' to 'VI', or None when unknown; got {value!r}.")
-    return number
-
-
 def _members(ranked: Sequence[Prediction], threshold: float) -> tuple[str, ...]:
     """The prediction set of a level: ids that reach the threshold, and always the best one."""
     return tuple(found.id for place, found in enumerate(ranked) if place == 0 or found.probability >= threshold)
-
-
-def _check_routing(routing: str) -> str:
-    if routing not in ROUTINGS:
-        raise OptionError(f"Unknown routing {routing!r}." + closest(routing, ROUTINGS))
-    return routing
-
-
-def _is_below(taxonomy: Taxonomy, node: str, ancestor: str | None) -> bool:
-    if ancestor is None:
-        return True
-    level = taxonomy.node(ancestor).level
-    found = taxonomy.node(node)
-    deeper = taxonomy.levels.index(found.level) > taxonomy.levels.index(level)
-    return deeper and taxonomy.ancestor(node, level) == ancestor

@@ -16,9 +16,11 @@ import numpy as np
 
 from . import __version__, preprocess
 from .bundle import Bundle, read_bundle
-from .classifier import ROUTINGS, Classifier, check_fitzpatrick, starter_path
+from .classifier import Classifier, starter_path
 from .errors import DermError
+from .fitzpatrick import check_fitzpatrick
 from .image import Pixels
+from .routing import ROUTINGS
 from .runtime import load_interpreter
 
 NOTICE = "A research tool, not a medical device: it cannot replace a dermatologist."
@@ -27,13 +29,19 @@ _PROBE_SHA256 = "07ac8cf0312732f6c2206b29b8004febe8a2a532c79fb3c4c51af16df66a150
 
 
 class _Plain(click.Command):
-    """Ends a DermError with its sentence on stderr and exit code 1, without a traceback."""
+    """Ends a DermError, or a package that is not installed, with a sentence on stderr and exit code 1, no traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except DermError as error:
             raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("derm_"):
+                raise
+            raise click.ClickException(
+                f"The package {error.name!r} is missing, which this command needs: pip install 'derm-sdk[all]'"
+            ) from error
 
 
 class DermCommand(_Plain):

@@ -144,6 +144,11 @@ class Taxonomy:
             found = self._by_id[found.parent]
         return found.id
 
+    def is_below(self, node: str, ancestor: str | None) -> bool:
+        """Whether a node id lies below another, and is not it; everything lies below None, the root."""
+        parent = self._by_id[node].parent
+        return ancestor is None or (parent is not None and (parent == ancestor or self.is_below(parent, ancestor)))
+
     def _check(self) -> None:
         if not self.levels or len(set(self.levels)) != len(self.levels):
             raise TaxonomyError(f"A tree needs one or more differently named levels; got {list(self.levels)}.")

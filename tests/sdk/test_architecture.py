@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import derm_sdk
 
@@ -63,6 +64,14 @@ def test_the_device_takes_at_most_four_packages():
     lines = config["options"]["install_requires"].split("\n")
     names = {line.split()[0] for line in lines if line.strip()} - {"tflite-runtime"}  # it replaces ai-edge-litert on armv7l
     assert len(names) <= 4
+
+
+def test_every_requirement_and_its_marker_can_be_read():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    extras = config["options.extras_require"].values()
+    lines = "\n".join([config["options"]["install_requires"], *extras]).split("\n")
+    assert len([Requirement(line) for line in lines if line.strip()]) > 10
 
 
 def test_the_version_is_the_same_everywhere():

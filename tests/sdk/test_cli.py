@@ -83,3 +83,14 @@ def test_doctor_finds_everything_in_place():
 def test_help_names_every_command():
     listed = run("--help").stdout
     assert all(name in listed for name in ("classify", "inspect", "verify", "doctor"))
+
+
+def test_a_device_without_the_training_packages_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['cv2'] = None; from derm_toolkit.cli import main;"
+        f"main(['data', 'synth', {str(tmp_path / 'drawn')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "The package 'cv2' is missing, which this command needs: pip install 'derm-sdk[all]'" in done.stderr
+    assert "Traceback" not in done.stderr

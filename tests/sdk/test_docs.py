@@ -27,10 +27,10 @@ from derm_sdk import (
     archive,
     bundle,
     calibration,
-    classifier,
     errors,
     preprocess,
     read_bundle,
+    routing,
     taxonomy,
 )
 from derm_sdk.archive import pack, unpack
@@ -232,7 +232,7 @@ def test_the_schema_table_is_what_to_dict_gives(result):
     assert inner["model"] == list(data["model"])
     assert inner["quality"] == list(data["quality"])
     assert inner["levels"] == list(data["levels"]["category"][0])
-    assert inner["routing"] == list(classifier.ROUTINGS)
+    assert inner["routing"] == list(routing.ROUTINGS)
 
 
 def test_the_json_example_has_the_shape_of_a_real_result(result):

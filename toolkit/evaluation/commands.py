@@ -63,10 +63,11 @@ def evaluate(
         raise FileError(f"There is no run folder and no .derm file {str(model)!r}.")
     reporter = Reporter(console=Console(stderr=True, highlight=False))
     found = evaluate_subject(subject, dataset, split, side, cache, workers, seed, reporter)
-    print_figures(found, f"{subject.name}, {side}", Console(highlight=False))
     if output is not None:
         write_text(output, json.dumps(found, indent=1) + "\n")
-        click.echo(f"Figures in {output}", err=True)
+    print_figures(found, f"{subject.name}, {side}", Console(highlight=False))
+    if output is not None:
+        click.echo(f"All figures are in {output}.", err=True)
 
 
 def _foreign(data: Path, splits: Path | None, side: str) -> tuple[Dataset, Split | None]:

@@ -74,7 +74,7 @@ def predict_bundle(path: str | Path, photos: Sequence[Photo], cache: PhotoCache,
     """
     from derm_sdk import Classifier
 
-    rows: list[Mapping[str, NDArray[np.float32]]] = []
+    rows: list[Mapping[str, NDArray[Any]]] = []
     with Classifier(path) as classifier:
         for photo in photos:
             rows.append(classifier.logits(cache.read(photo)))

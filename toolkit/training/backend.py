@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import logging
 import os
 import platform
 import sys
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 from ..errors import TrainingError
@@ -18,12 +18,12 @@ _PACKAGES = ("derm-sdk", "numpy", "keras", "tensorflow", "tensorflow-cpu", "torc
 _MORE_PACKAGES = ("pillow", "scikit-learn", "scipy", "h5py")
 
 
-def load_keras() -> ModuleType:
-    """Imports Keras quietly. Raises TrainingError when it, or the backend it is set to, is not installed."""
+def load_keras() -> Any:
+    """Imports Keras quietly and returns the module. Raises TrainingError when it, or its backend, is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        with _without_greetings():
+        with _without_greetings() if "keras" not in sys.modules else contextlib.nullcontext():
             import keras
     except ImportError as error:
         chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
@@ -51,7 +51,9 @@ def _without_greetings() -> Iterator[None]:
 def seed_everything(seed: int, *, deterministic: bool) -> None:
     """Seeds Python, NumPy and the backend; with `deterministic`, only kernels that repeat bit for bit are used."""
     keras = load_keras()
-    with _without_greetings():  # Keras also seeds an installed TensorFlow that is not its backend, and so loads it
+    # Keras also seeds an installed TensorFlow that is not its backend, and so loads it.
+    loads = "tensorflow" not in sys.modules and importlib.util.find_spec("tensorflow") is not None
+    with _without_greetings() if loads else contextlib.nullcontext():
         keras.utils.set_random_seed(seed)
     if deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow as tf

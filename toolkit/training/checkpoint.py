@@ -66,7 +66,7 @@ def write_checkpoint(path: Path, progress: Progress, model: keras.Model, average
         "finished": progress.finished,
         "average_updates": average.updates if average else 0,
     }
-    arrays = {f"{name}.{place}": array for name, group in groups.items() for place, array in enumerate(group)}
+    arrays: Any = {f"{name}.{place}": array for name, group in groups.items() for place, array in enumerate(group)}
     file = io.BytesIO()
     np.savez(file, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
     write_bytes(path, file.getvalue())

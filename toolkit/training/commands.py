@@ -35,6 +35,7 @@ def train(
     """
     from ..data.manifest import read_dataset, read_split
     from .config import find_config, read_config
+    from .lock import exclusive
     from .run import recorded_data
     from .train import Order
     from .train import train as run_training
@@ -50,7 +51,8 @@ def train(
         split = out / "splits.csv" if resuming and (out / "splits.csv").is_file() else dataset.folder / "splits.csv"
     order = Order(settings, dataset, read_split(split, dataset), out, resume, cache)
     try:
-        run_training(order)
+        with exclusive(out):
+            run_training(order)
     except KeyboardInterrupt:
         click.echo(f"\nStopped. The last whole epoch is kept; go on with: derm-toolkit train --resume --out {out}", err=True)
         context.exit(1)

@@ -56,7 +56,8 @@ class Training:
         clip_norm: largest norm of a step's gradient; 0 for no limit.
         label_smoothing: share of the target spread over all labels.
         class_weight_power: a photo of a class with n photos weighs (mean n / n)^power; 0 for equal weights.
-        average: decay per step of the moving average of the weights that is validated and kept; 0 for none.
+        average: decay per step of the moving average of the weights that is validated and kept; 0 for none. A training of
+            few steps forgets faster, so that about its last quarter counts.
         patience: epochs without a better validation macro F1 before a network's training stops.
         workers: threads that prepare photos; 0 for one per core.
         deterministic: use only kernels that repeat bit for bit, also on a GPU (slower there).

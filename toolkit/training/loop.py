@@ -19,10 +19,11 @@ from ..data.manifest import Photo
 from ..errors import TrainingError
 from ..evaluation.predict import predict_models
 from ..models import GraphSpec
+from .backend import seed_everything
 from .checkpoint import Progress, restore_checkpoint, write_checkpoint
 from .config import Training
 from .feed import augmented_photo, feed, shuffled_batches, steps_per_epoch
-from .recipe import MovingAverage, class_weights, learning_rate, smoothed_targets
+from .recipe import MovingAverage, class_weights, derived_seed, learning_rate, smoothed_targets
 from .reporter import Meter
 
 if TYPE_CHECKING:
@@ -80,13 +81,15 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
     recipe, labels = job.recipe, len(job.spec.labels)
 
     # --- Model, optimiser, moving average -------------------------------------------------------------------------
+    seed_everything(derived_seed(recipe.seed, job.spec.id), deterministic=recipe.deterministic)
     model = compile_model(job.build(), recipe)
-    average = MovingAverage(model.weights, recipe.average) if recipe.average else None
+    per_epoch = steps_per_epoch(len(job.photos), recipe.batch_size)
+    steps, warmup = job.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
+    slowest = 1 - 4 / max(steps, 5)  # of a short training, the average must not hold its beginning
+    average = MovingAverage(model.weights, min(recipe.average, slowest)) if recipe.average else None
 
     # --- Resume ---------------------------------------------------------------------------------------------------
     progress = restore_checkpoint(job.checkpoint, model, average) if job.checkpoint.is_file() else Progress()
-    per_epoch = steps_per_epoch(len(job.photos), recipe.batch_size)
-    steps, warmup = job.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
     weights = class_weights(job.classes, labels, recipe.class_weight_power)
     targets = smoothed_targets(job.classes, labels, recipe.label_smoothing)
     meter.start(job.spec.id, job.epochs, len(job.photos), progress.epoch)
@@ -94,7 +97,10 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
     while not progress.finished:
         # --- One pass over the photos -----------------------------------------------------------------------------
         started, epoch = time.perf_counter(), progress.epoch
-        order = np.random.Generator(np.random.PCG64((recipe.seed, epoch, *job.spec.id.encode())))
+        seed = derived_seed(recipe.seed, job.spec.id, epoch)
+        # On torch, dropout draws from a global stream that no checkpoint holds; so every epoch begins its own.
+        seed_everything(seed, deterministic=recipe.deterministic)
+        order = np.random.Generator(np.random.PCG64(seed))
         batches = shuffled_batches(len(job.photos), recipe.batch_size, order)
         view = augmented_photo(job.canvas, job.size, job.augmentation, recipe.seed, epoch)
         step, seen, rate, loss = epoch * per_epoch, 0, 0.0, 0.0

@@ -12,6 +12,20 @@ from numpy.typing import NDArray
 Floats32 = NDArray[np.float32]
 
 
+def derived_seed(seed: int, graph: str, epoch: int | None = None) -> int:
+    """A seed of its own for a network's weights (no epoch), or for the order and dropout of one of its epochs.
+
+    Args:
+        seed: of the training.
+        graph: id of the network.
+        epoch: 0 or more.
+    Returns:
+        0..2**32 - 1.
+    """
+    words = (seed, 0 if epoch is None else epoch + 1, *graph.encode())
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
 def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
     """A linear rise over `warmup` steps, then half a cosine down to 0 at `steps`: a pure function of the step.
 

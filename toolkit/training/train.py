@@ -6,16 +6,18 @@ import csv
 import io
 import json
 import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from derm_sdk.composition import Composition
+from derm_sdk.errors import FileError
 from derm_sdk.files import write_bytes, write_text
 
 from ..data.cache import PhotoCache
@@ -24,9 +26,10 @@ from ..errors import DataError, RunError, TrainingError
 from ..evaluation.calibrate import fit_calibration
 from ..evaluation.predict import measure_quality, predict_models
 from ..models import FAMILIES, GraphSpec
-from .backend import environment, load_keras, seed_everything, usable_cores
+from .backend import environment, usable_cores
 from .checkpoint import Progress, read_progress
 from .config import Config, difference, read_config
+from .lock import NAME as LOCK
 from .loop import Classes, Job, best_model, train_graph
 from .reporter import Reporter
 from .run import Run, read_data_record, read_run
@@ -87,15 +90,12 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     # --- What is to be trained, and is there something to learn from? ---------------------------------------------
     family = FAMILIES[config.model.kind]
     specs: tuple[GraphSpec, ...] = family.graphs(dataset.taxonomy, config.model)
-    composition = Composition(dataset.taxonomy, tuple(spec.head for spec in specs))
     photos = {name: order.split.photos(dataset, name) for name in ("train", "validation", "calibration")}
     warnings = _check_photos(dataset, specs, photos)
 
     # --- The run folder ---------------------------------------------------------------------------------------------
     _open_run_folder(order)
     reporter.log = out / "log.txt"
-    load_keras()
-    seed_everything(config.training.seed, deterministic=config.training.deterministic)
     facts = environment(config.training.seed)
     write_text(out / "environment.json", json.dumps(facts, indent=1) + "\n")
     workers = config.training.workers or usable_cores()
@@ -124,10 +124,8 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
                 progress = read_progress(job.checkpoint)
                 reporter.say(f"{spec.id}: finished before, epoch {progress.best_epoch} was best.")
             else:
-                seed_everything(_seed(config, spec), deterministic=config.training.deterministic)
                 try:
-                    before = list(histories)
-                    progress = train_graph(job, meter, lambda now, before=before: _write_history(out, before + now.history))
+                    progress = train_graph(job, meter, partial(_write_history, out, list(histories)))
                 except TrainingError:
                     _keep_best(order, spec, job)
                     raise
@@ -139,30 +137,22 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
 
     # --- Calibration ------------------------------------------------------------------------------------------------
     run = read_run(out)
-    calibrate(run, composition, order.split, photos["calibration"], exact, workers, reporter)
+    calibrate(run, order.split, photos["calibration"], exact, workers, reporter)
     reporter.say(f"The run is in {out}. Next: derm-toolkit evaluate {out}")
     return run
 
 
-def calibrate(
-    run: Run,
-    composition: Composition,
-    split: Split,
-    photos: Sequence[Photo],
-    exact: PhotoCache,
-    workers: int,
-    reporter: Reporter,
-) -> None:
+def calibrate(run: Run, split: Split, photos: Sequence[Photo], exact: PhotoCache, workers: int, reporter: Reporter) -> None:
     """Fits the run's calibration on the calibration split and writes calibration.json."""
     models = {spec.id: run.load_model(spec.id) for spec in run.graphs}
     with reporter.bar("calibration") as tick:
         logits = predict_models(models, photos, exact, workers=workers, progress=tick)
     targets = run.config.calibration
     calibration = fit_calibration(
-        composition,
+        run.composition,
         logits,
         [photo.leaf for photo in photos],
-        measure_quality(photos, exact, logits[composition.root.graph]),
+        measure_quality(photos, exact, logits[run.composition.root.graph]),
         coverage=targets.coverage,
         answer_accuracy=targets.answer_accuracy,
         refer_node=targets.refer_node,
@@ -232,7 +222,7 @@ def _open_run_folder(order: Order) -> None:
             for key in ("dataset", "split"):
                 if before.get(key) != data[key]:
                     raise RunError(f"The {key} differs from that of the run in {str(out)!r}; start a new run for it.")
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
         raise RunError(f"The folder {str(out)!r} is not empty; go on with --resume, or choose another --out.")
     write_text(config_file, order.config.to_toml())
     write_text(out / "taxonomy.json", json.dumps(order.dataset.taxonomy.to_dict(), indent=1, ensure_ascii=False) + "\n")
@@ -276,11 +266,6 @@ def _job(
     )
 
 
-def _seed(config: Config, spec: GraphSpec) -> int:
-    """A seed of its own for each network's weights and dropout."""
-    return int(np.random.SeedSequence((config.training.seed, *spec.id.encode())).generate_state(1)[0])
-
-
 def _model_path(order: Order, spec: GraphSpec) -> Path:
     return order.out / "model" / f"{spec.id}.keras"
 
@@ -288,13 +273,15 @@ def _model_path(order: Order, spec: GraphSpec) -> Path:
 def _save_model(order: Order, spec: GraphSpec, job: Job, progress: Progress) -> None:
     """Saves the best weights as a .keras file, whole."""
     path = _model_path(order, spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{spec.id}.tmp.keras")
-    best_model(job, progress).save(temporary)
+    model = best_model(job, progress)
     try:
-        write_bytes(path, temporary.read_bytes())
-    finally:
-        temporary.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".model-", dir=order.out) as folder:
+            temporary = Path(folder) / path.name
+            model.save(temporary)
+            data = temporary.read_bytes()
+    except OSError as error:  # a full disk, and whatever h5py says of it
+        raise FileError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
+    write_bytes(path, data)
 
 
 def _keep_best(order: Order, spec: GraphSpec, job: Job) -> None:
@@ -314,7 +301,9 @@ def _write_graphs(order: Order, specs: Sequence[GraphSpec]) -> None:
     write_text(order.out / "model" / "graphs.json", json.dumps(table, indent=1) + "\n")
 
 
-def _write_history(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _write_history(out: Path, rows: Sequence[dict[str, Any]], now: Progress | None = None) -> None:
+    """Writes history.csv: the finished networks' rows, then those of the one in training."""
+    rows = [*rows, *(now.history if now else [])]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _HISTORY, lineterminator="\n")
     writer.writeheader()

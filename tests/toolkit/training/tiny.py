@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from derm_sdk.taxonomy import Taxonomy
-from derm_toolkit.data.manifest import SPLITS, Dataset, Photo, Split, read_dataset, write_dataset, write_split
+from derm_toolkit.data.manifest import SPLITS, Dataset, Photo, Split, read_dataset, read_split, write_dataset, write_split
+from derm_toolkit.training.config import read_config
+from derm_toolkit.training.run import Run
+from derm_toolkit.training.train import Order, train
 
 CONDITIONS = {  # colour of the condition's photos; "wart" is the only benign one, so that category needs no expert
     ("malignant", "melanoma"): (60, 30, 30),
@@ -50,6 +54,23 @@ warmup_epochs = 1.0
 average = 0.9
 workers = 2
 """
+
+
+@cache
+def tiny_folders(session: Path) -> tuple[Path, Path, Path]:
+    """The data set, the config and a run folder to come, once per test session and its folder."""
+    folder = session / "tiny-shared"
+    make_data(folder / "data")
+    (folder / "tiny.toml").write_text(CONFIG)
+    return folder / "data", folder / "tiny.toml", folder / "run"
+
+
+@cache
+def finished_run(session: Path) -> Run:
+    """A finished training on the tiny data set, once per test session and its folder."""
+    data, config, out = tiny_folders(session)
+    dataset = read_dataset(data)
+    return train(Order(read_config(config), dataset, read_split(data / "splits.csv", dataset), out))
 
 
 def make_data(folder: Path, per_condition: int = 20) -> Dataset:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
@@ -17,12 +19,18 @@ from numpy.typing import NDArray
 from .errors import DermError, FileError, ImageError, OptionError, closest
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 Pixels: TypeAlias = NDArray[np.uint8]
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any] | Image.Image"
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # JPEG includes MPO, of which the first picture is read
+# A file is what its first bytes say, whatever its name says. JPEG includes MPO, of which the first picture is read.
+_FIRST_BYTES = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "BMP": re.compile(rb"BM"),
+    "WEBP": re.compile(rb"RIFF.{4}WEBPVP8[ LX]", re.DOTALL),
+}
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # JPEG's own limit; with it every sum of the preprocessing fits 64 bits
 MAX_FILE_BYTES = 1 << 30
@@ -124,19 +132,56 @@ def _from_array(array: NDArray[Any], channels: str) -> Pixels:
 
 
 def _decode(file: BinaryIO, name: str) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        with Image.open(file, formats=FORMATS) as picture:
+        if not file.seekable():  # a pipe
+            file = io.BytesIO(_read_all(file))
+        head = file.read(30)
+        kind = next((kind for kind, first in _FIRST_BYTES.items() if first.match(head)), None)
+        if kind is None:
+            raise ImageError(f"No image in {name}: it must be a JPEG, PNG, WebP or BMP file.")
+        file.seek(0)
+        with _open(kind, file) as picture:
+            _check_size(picture.width, picture.height, name)
+            _refuse_what_pillow_misreads(picture, head, name)
             return _from_pil(picture, name)
     except DermError:
         raise
-    except UnidentifiedImageError as error:
-        raise ImageError(f"No image in {name}: it must be a JPEG, PNG, WebP or BMP file.") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:  # a WebP, whose canvas Pillow makes before its size is known here
         raise ImageError(f"The image in {name} says it has too many pixels; at most 100 megapixels are read.") from error
     except Exception as error:
         raise _failure(error, name) from error
+
+
+def _open(kind: str, file: BinaryIO) -> ImageFile.ImageFile:
+    """Opens a picture without decoding it.
+
+    Not `Image.open`: it warns above 89 megapixels, and a warning can only be silenced, or its limit moved, for all threads
+    of the process. Our own limit is checked by `_decode`.
+    """
+    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+    if kind == "WEBP":
+        if not WebPImagePlugin.SUPPORTED:
+            raise OSError("this Pillow was built without WebP")
+        return WebPImagePlugin.WebPImageFile(file)
+    if kind == "JPEG":
+        return JpegImagePlugin.jpeg_factory(file)
+    return PngImagePlugin.PngImageFile(file) if kind == "PNG" else BmpImagePlugin.BmpImageFile(file)
+
+
+def _refuse_what_pillow_misreads(picture: ImageFile.ImageFile, head: bytes, name: str) -> None:
+    """Two kinds of file of which Pillow makes another picture than the file holds, without an error."""
+    if any(tile[1] != (0, 0, *picture.size) for tile in picture.tile):
+        raise ImageError(f"The first picture of the animation in {name} does not fill it; save that picture as a PNG.")
+    if picture.format == "BMP" and picture.tile[0][0] == "raw" and picture.mode in ("1", "L"):
+        # A palette of the levels 0, 1, 2, ... makes Pillow forget how many bits an index has.
+        bits = int.from_bytes(head[24:26] if head[14] == 12 else head[28:30], "little")
+        if bits != {"1": 1, "L": 8}[picture.mode]:
+            raise ImageError(
+                f"The BMP in {name} has a gray palette for {bits} bits, which Pillow misreads; save it as a PNG."
+            )
 
 
 def _from_pil(picture: Image.Image, name: str) -> Pixels:
@@ -161,23 +206,32 @@ def _failure(error: Exception, name: str) -> DermError:
     if isinstance(error, MemoryError):
         return ImageError(f"The image in {name} does not fit into memory.")
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return ImageError(f"The image in {name} is damaged or cut off ({reason}).")
+    return ImageError(f"The image in {name} is damaged or cut off, or of a kind that is not read ({reason}).")
 
 
 def _orientation(picture: Image.Image) -> int:
     """EXIF tag 274 of the stored EXIF block, 1..8; 1 where there is none or the block is damaged.
 
-    Not `getexif()`: that also looks into XMP, which no other decoder does.
+    Not Pillow's `getexif()`: that also looks into XMP, which no other decoder does, and takes, with a warning, what is no
+    orientation by the standard.
     """
-    from PIL import Image
-
-    exif = Image.Exif()
-    try:
-        exif.load(picture.info.get("exif") or b"")
-        value = exif.get(274, 1)
-    except Exception:  # the pixels are good; viewers show them as stored
+    block = picture.info.get("exif")
+    if not isinstance(block, bytes):
         return 1
-    return value if isinstance(value, int) and value in _AS_STORED else 1
+    block = re.sub(rb"\A(Exif\0\0)+", b"", block)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (count,) = struct.unpack_from(f"{order}H", block, start)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind, number, value = struct.unpack_from(f"{order}HHIH2x", block, at)
+            if tag == 274:
+                return value if (kind, number) == (3, 1) and value in _AS_STORED else 1
+    except struct.error:  # cut off; the pixels are good, and viewers show them as stored
+        pass
+    return 1
 
 
 def _copy_in_strips(picture: Image.Image, pixels: Pixels) -> None:

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
-import zlib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,9 @@ from PIL import Image
 from derm_sdk.errors import FileError, ImageError, OptionError
 from derm_sdk.image import MAX_SIDE, read_image
 
+from ..vectors import files
+from ..vectors.files import bmp, exif_block, png, save
+
 RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
 SMOOTH = np.uint8([[[(5 * x + 2 * y) % 256, (3 * y) % 256, 128] for x in range(48)] for y in range(40)])
 
@@ -28,26 +31,10 @@ def encode(pixels: np.ndarray, kind: str = "PNG", **options) -> bytes:
     return save(Image.fromarray(pixels), kind, **options)
 
 
-def save(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
-
-
 def exif(orientation: int) -> bytes:
     tags = Image.Exif()
     tags[274] = orientation
     return tags.tobytes()
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG by hand, for what Pillow reads and does not write; `rows` without the filter bytes."""
-    stride = len(rows) // height
-    data = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    every = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
-    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in every]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
 def over_white(colour: int, alpha: int) -> int:
@@ -176,22 +163,87 @@ def test_gray_of_few_bits_is_spread_over_0_to_255(depth: int, levels: list[int])
     assert read_image(png(4, 1, depth, 0, row))[..., 0].tolist() == [levels]
 
 
-def bmp(depth: int, compression: int, masks: tuple[int, ...], pixel: bytes) -> bytes:
-    """One pixel of a BMP with a version 4 header; 3 as compression means that the masks say where the channels are."""
-    padded = pixel + bytes(-len(pixel) % 4)
-    header = struct.pack("<IiiHHIIiiII", 108, 1, 1, 1, depth, compression, len(padded), 0, 0, 0, 0)
-    header += struct.pack("<4I", *masks) + bytes(52)
-    return b"BM" + struct.pack("<IHHI", 14 + 108 + len(padded), 0, 0, 14 + 108) + header + padded
-
-
 def test_bmp_of_15_16_and_32_bits():
-    pixel = struct.pack("<H", 1 << 10 | 16 << 5 | 31)
-    assert read_image(bmp(16, 0, (0, 0, 0, 0), pixel)).tolist() == [[[255 // 31, 255 * 16 // 31, 255]]]
-    pixel = struct.pack("<H", 1 << 11 | 33 << 5 | 31)
-    assert read_image(bmp(16, 3, (0xF800, 0x7E0, 0x1F, 0), pixel)).tolist() == [[[255 // 31, 255 * 33 // 63, 255]]]
-    assert read_image(bmp(32, 0, (0, 0, 0, 0), b"\1\2\3\0")).tolist() == [[[3, 2, 1]]]
-    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    assert read_image(bmp(32, 3, masks, b"\1\2\3\x64")).tolist() == [[[over_white(c, 100) for c in (3, 2, 1)]]]
+    pixel = struct.pack("<I", 1 << 15 | 1 << 10 | 16 << 5 | 31)
+    assert read_image(bmp(1, 1, 16, pixel)).tolist() == [[[255 // 31, 255 * 16 // 31, 255]]]
+    pixel = struct.pack("<I", 1 << 11 | 33 << 5 | 31)
+    masks = (0xF800, 0x7E0, 0x1F)
+    assert read_image(bmp(1, 1, 16, pixel, compression=3, masks=masks)).tolist() == [[[255 // 31, 255 * 33 // 63, 255]]]
+    assert read_image(bmp(1, 1, 32, b"\1\2\3\0")).tolist() == [[[3, 2, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("masks", "colours", "alpha"),
+    [
+        ((0xFF0000, 0xFF00, 0xFF, 0), [3, 2, 1], 255),
+        ((0xFF000000, 0xFF0000, 0xFF00, 0), [100, 3, 2], 255),
+        ((0xFF000000, 0xFF00, 0xFF, 0), [100, 2, 1], 255),
+        ((0xFF0000, 0xFF00, 0xFF, 0xFF000000), [3, 2, 1], 100),
+        ((0xFF, 0xFF00, 0xFF0000, 0xFF000000), [1, 2, 3], 100),
+        ((0xFF000000, 0xFF0000, 0xFF00, 0xFF), [100, 3, 2], 1),
+        ((0xFF000000, 0xFF00, 0xFF, 0xFF0000), [100, 2, 1], 3),
+        ((0, 0, 0, 0), [3, 2, 1], 100),
+    ],
+)
+def test_the_masks_of_a_bmp_say_where_the_channels_are(masks: tuple[int, ...], colours: list[int], alpha: int):
+    data = bmp(1, 1, 32, b"\1\2\3\x64", header=108, compression=3, masks=masks)
+    assert read_image(data).tolist() == [[[over_white(c, alpha) for c in colours]]]
+    assert read_image(bmp(1, 1, 32, b"\1\2\3\x64", header=108, masks=masks)).tolist() == [[[3, 2, 1]]]  # not said to be used
+
+
+def test_the_rows_of_a_bmp_begin_at_the_bottom_unless_its_height_is_negative():
+    rows = b"\1\2\3\0\4\5\6\0"
+    for header in (12, 40, 52, 56, 64, 108, 124):
+        assert read_image(bmp(1, 2, 24, rows, header=header)).tolist() == [[[6, 5, 4]], [[3, 2, 1]]]
+    assert read_image(bmp(1, -2, 24, rows)).tolist() == [[[3, 2, 1]], [[6, 5, 4]]]
+
+
+COLOURS = bytes([3, 2, 1, 99, 6, 5, 4, 99, 9, 8, 7, 99, 12, 11, 10, 99])
+ROW = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+
+
+@pytest.mark.parametrize(
+    ("runs", "indices"),
+    [
+        ([4, 1, 0, 1], [1, 1, 1, 1]),
+        ([4, 1], [1, 1, 1, 1]),  # no end of the picture, but all of it
+        ([0, 4, 0, 1, 2, 3, 0, 1], [0, 1, 2, 3]),
+        ([1, 1, 0, 2, 2, 0, 1, 2, 0, 1], [1, 0, 0, 2]),  # two pixels skipped
+        ([2, 1, 0, 0, 0, 1], [1, 1, 0, 0]),  # the line ends early
+        ([9, 1, 0, 1], [1, 1, 1, 1]),
+    ],
+)
+def test_runs_of_a_bmp_fill_what_they_skip_with_the_first_colour(runs: list[int], indices: list[int]):
+    data = bmp(4, 1, 8, bytes(runs), compression=1, palette=COLOURS, colours=4)
+    assert read_image(data).tolist() == [[ROW[index] for index in indices]]
+
+
+def test_an_index_without_palette_entry_is_black():
+    data = bmp(4, 1, 8, bytes([0, 1, 200, 3]), palette=COLOURS, colours=4)
+    assert read_image(data).tolist() == [[ROW[0], ROW[1], [0, 0, 0], ROW[3]]]
+    data = png(4, 1, 8, 3, bytes([0, 1, 250, 2]), (b"PLTE", bytes(range(1, 9))))  # the last entry is incomplete
+    assert read_image(data).tolist() == [[ROW[0], ROW[1], [0, 0, 0], [0, 0, 0]]]
+
+
+@pytest.mark.parametrize(("bits", "levels"), [(4, range(16)), (4, range(3)), (8, (0, 255)), (8, (0,)), (4, (0, 255))])
+def test_a_bmp_whose_gray_palette_pillow_misreads_is_refused(bits: int, levels):
+    palette = b"".join(bytes([level] * 3 + [0]) for level in levels)
+    data = bmp(4, 1, bits, bytes([0, 1, 1, 0]), palette=palette, colours=len(levels))
+    with pytest.raises(ImageError, match=f"gray palette for {bits} bits, which Pillow misreads; save it as a PNG") as caught:
+        read_image(data)
+    assert_is_one_sentence(caught.value)
+
+
+def test_gray_bmps_that_pillow_reads_rightly_are_read():
+    black_white = bytes([0, 0, 0, 0, 255, 255, 255, 0])
+    assert read_image(bmp(4, 1, 1, b"\x60\0\0\0", palette=black_white))[0, :, 0].tolist() == [0, 255, 255, 0]
+    assert read_image(bmp(4, 1, 1, b"\x60\0\0\0", palette=black_white[::-1]))[0, :, 0].tolist() == [255, 0, 0, 255]
+    grays = b"".join(bytes([level] * 3 + [0]) for level in range(256))
+    assert read_image(bmp(4, 1, 8, bytes([7, 8, 250, 0]), palette=grays))[0, :, 1].tolist() == [7, 8, 250, 0]
+    sixteen = b"".join(bytes([17 * level] * 3 + [0]) for level in range(16))
+    assert read_image(bmp(4, 1, 4, b"\x12\x3f\0\0", palette=sixteen))[0, :, 1].tolist() == [17, 34, 51, 255]
+    runs = bmp(4, 1, 8, bytes([2, 0, 2, 1, 0, 1]), compression=1, palette=COLOURS, colours=2)
+    assert read_image(runs).tolist() == [[ROW[0], ROW[0], ROW[1], ROW[1]]]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +261,62 @@ def test_only_the_first_frame_of_an_animation_is_read():
     for kind, options in (("WEBP", {"lossless": True}), ("PNG", {})):
         data = encode(RGB, kind, save_all=True, append_images=[other], **options)
         assert np.array_equal(read_image(data), RGB)
+
+
+THREE = bytes(range(10, 100, 10))
+HIDDEN = files.chunk(*files.frame_control(0, 3, 1)) + files.chunk(*files.frame_data(1, bytes(9), 1))
+
+
+def test_of_a_png_animation_the_default_image_is_read_even_if_it_is_no_frame():
+    data = png(3, 1, 8, 2, THREE, files.animation_control(1), after=HIDDEN)
+    assert read_image(data).tobytes() == THREE
+
+
+def test_an_animation_whose_first_frame_does_not_fill_it_is_refused_as_png_and_filled_up_as_webp():
+    for control in ((files.animation_control(2), files.frame_control(0, 1, 1)), (files.frame_control(0, 1, 1),)):
+        with pytest.raises(ImageError, match="first picture of the animation in the bytes given does not fill it"):
+            read_image(png(3, 1, 8, 2, THREE, *control))
+    dot, other = Image.new("RGBA", (2, 2), (7, 7, 7, 100)), Image.new("RGB", (4, 4))
+    white = read_image(files.webp_animation(4, 4, (2, 2, dot), (0, 0, other), alpha=True))
+    assert white[..., 0].tolist() == [[255] * 4] * 2 + [[255, 255, over_white(7, 100), over_white(7, 100)]] * 2
+    black = read_image(files.webp_animation(4, 4, (2, 2, dot.convert("RGB")), (0, 0, other)))
+    assert black[..., 0].tolist() == [[0] * 4] * 2 + [[0, 0, 7, 7]] * 2
+
+
+def test_bytes_behind_the_picture_change_nothing():
+    for kind in ("PNG", "JPEG", "BMP", "WEBP"):
+        data = encode(SMOOTH, kind)
+        assert np.array_equal(read_image(data + b"\xff\xd8more"), read_image(data))
+
+
+def test_a_jpeg_without_end_is_refused_though_all_its_rows_are_there():
+    for progressive in (False, True):
+        with pytest.raises(ImageError, match="damaged or cut off"):
+            read_image(encode(SMOOTH, "JPEG", progressive=progressive)[:-2])
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_read():
+    data = encode(SMOOTH, "JPEG", progressive=True)
+    scans = [i for i in range(len(data)) if data[i : i + 2] == b"\xff\xda"]
+    assert read_image(data[: scans[-1]] + b"\xff\xd9").shape == SMOOTH.shape
+
+
+def test_markers_and_component_ids_tell_the_colours_of_a_jpeg():
+    jpeg = encode(SMOOTH, "JPEG", quality=90)
+    bare = files.without_segment(jpeg, 0xE0)
+    as_ycc, as_rgb = read_image(jpeg), read_image(files.with_component_ids(bare, b"RGB"))
+    assert np.abs(as_ycc.astype(int) - as_rgb).max() > 100
+    for data in (bare, files.with_component_ids(jpeg, b"RGB"), files.with_component_ids(bare, b"\0\1\2")):
+        assert np.array_equal(read_image(data), as_ycc)
+    for transform, expected in ((0, as_rgb), (1, as_ycc), (2, as_ycc)):
+        assert np.array_equal(read_image(files.with_segments(bare, files.adobe(transform))), expected)
+    both = files.jpeg_segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0") + files.adobe(0)
+    assert np.array_equal(read_image(files.with_segments(bare, both)), as_ycc)
+
+
+def test_a_cmyk_jpeg_is_inverted_with_and_without_adobes_marker():
+    data = save(Image.fromarray(SMOOTH).convert("CMYK"), "JPEG", quality=95)
+    assert np.array_equal(read_image(files.without_segment(data, 0xEE)), read_image(data))
 
 
 def test_a_colour_profile_changes_nothing():
@@ -263,9 +371,79 @@ def test_an_unknown_orientation_or_a_damaged_exif_block_counts_as_none(block: by
     assert np.array_equal(read_image(encode(RGB, exif=block)), RGB)
 
 
+@pytest.mark.parametrize(
+    ("block", "orientation"),
+    [
+        (exif_block(6), 6),
+        (exif_block(6, ">"), 6),
+        (b"Exif\0\0" * 2 + exif_block(6), 6),
+        (exif_block(6)[:-4], 6),  # the offset of the next directory is missing
+        (exif_block(6)[:-5], 1),
+        (exif_block(6, kind=1), 1),
+        (exif_block(6, kind=4), 1),
+        (exif_block(6, kind=8), 1),
+        (exif_block(6, number=0), 1),
+        (exif_block(6, number=2), 1),
+        (exif_block(6, tag=256), 1),
+        (exif_block(6).replace(b"II*\0", b"II+\0"), 1),
+        (exif_block(6).replace(b"II*\0", b"II\0*"), 1),
+        (b"", 1),
+    ],
+)
+def test_an_orientation_is_one_short_in_the_first_directory(block: bytes, orientation: int):
+    stored = read_image(encode(RGB))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for data in (
+            png(7, 5, 8, 2, RGB.tobytes(), (b"eXIf", block)),
+            png(7, 5, 8, 2, RGB.tobytes(), after=files.chunk(b"eXIf", block)),
+            files.webp(
+                files.webp_features(7, 5, exif=True),
+                files.webp_bitstream(Image.fromarray(RGB)),
+                files.riff_chunk(b"EXIF", block),
+            ),
+        ):
+            assert np.array_equal(read_image(data), turned(stored, orientation))
+
+
+def test_the_first_entry_of_the_first_directory_counts():
+    entries = (
+        struct.pack("<HHIHH", 256, 3, 1, 6, 0)
+        + struct.pack("<HHIHH", 274, 3, 1, 6, 0)
+        + struct.pack("<HHIHH", 274, 3, 1, 3, 0)
+    )
+    second = struct.pack("<HHHIHHI", 1, 274, 3, 1, 8, 0, 0)
+    start = b"II*\0" + struct.pack("<I", 8)
+    for directory, orientation in ((struct.pack("<H", 3) + entries, 6), (struct.pack("<H", 1) + entries[:12], 1)):
+        block = start + directory + struct.pack("<I", 12 + len(directory)) + second
+        assert np.array_equal(read_image(png(7, 5, 8, 2, RGB.tobytes(), (b"eXIf", block))), turned(RGB, orientation))
+
+
+def test_the_exif_segments_of_a_jpeg_are_joined():
+    jpeg, block = encode(RGB, "JPEG"), exif_block(6)
+    parts = [files.jpeg_segment(0xE1, b"Exif\0\0" + part) for part in (block[:11], block[11:])]
+    assert np.array_equal(read_image(files.with_segments(jpeg, *parts)), turned(read_image(jpeg), 6))
+
+
 def test_orientation_in_xmp_is_ignored():
     text = b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + b'<x tiff:Orientation="6"/>'
     assert np.array_equal(read_image(png(7, 5, 8, 2, RGB.tobytes(), (text[:4], text[4:]))), RGB)
+
+
+def png_header(width: int, height: int, depth: int = 8) -> bytes:
+    """A PNG that says how large it is and ends before its picture does."""
+    one = png(1, 1, depth, 0, b"\0")
+    return one[:8] + files.chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)) + one[33:]
+
+
+def test_no_size_makes_pillow_warn_and_pillows_limits_stay_as_they_are():
+    before = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for data in (png_header(9000, 10_000, 1), png_header(10_000, 10_001), png_header(20_000, 20_000)):
+            with pytest.raises(ImageError, match=r"cut off|at most 100 megapixels"):
+                read_image(data)
+    assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == before
 
 
 # --- What is wrong is said --------------------------------------------------------------------------------------------
@@ -278,9 +456,10 @@ def test_orientation_in_xmp_is_ignored():
         (b"GIF89a" + bytes(100), "must be a JPEG, PNG, WebP or BMP"),
         (save(Image.new("RGB", (4, 4)), "GIF"), "must be a JPEG, PNG, WebP or BMP"),
         (b"<html>404</html>", "No image"),
-        (png(30000, 30000, 8, 2, b"\0"), "too many pixels"),
-        (png(10001, 10000, 8, 2, b"\0"), "10001 x 10000; at most 100 megapixels"),
-        (png(MAX_SIDE + 1, 1, 8, 2, b"\0"), "65536 x 1; .* 65535 pixels along a side"),
+        (png_header(30000, 30000), "30000 x 30000; at most 100 megapixels"),
+        (files.webp(files.webp_features(16384, 16384)), "too many pixels|16384 x 16384"),
+        (png_header(10001, 10000), "10001 x 10000; at most 100 megapixels"),
+        (png_header(MAX_SIDE + 1, 1), "65536 x 1; .* 65535 pixels along a side"),
         (np.zeros((1, MAX_SIDE + 1), np.uint8), "65536 x 1; .* 65535 pixels along a side"),
         (np.zeros((0, 5, 3), np.uint8), "no pixels"),
         (np.zeros((5, 0), np.uint8), "no pixels"),

@@ -7,8 +7,10 @@ import doctest
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -301,17 +303,95 @@ def test_frozen_decoding(case: dict):
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == case["rgb_sha256"]
 
 
+@pytest.mark.parametrize("case", VECTORS["decoding"], ids=lambda c: c["name"])
+def test_what_is_not_exact_is_frozen_in_whole(case: dict):
+    rgb = base64.b64decode(case.get("rgb", ""))
+    assert case["exact"] or hashlib.sha256(rgb).hexdigest() == case["rgb_sha256"]
+
+
+@pytest.mark.parametrize("case", VECTORS["refused"], ids=lambda c: c["name"])
+def test_frozen_refusals(case: dict):
+    with pytest.raises(ImageError):
+        read_image(base64.b64decode(case["file"]))
+
+
+def test_every_frozen_refusal_is_in_the_table():
+    page = (Path(__file__).parents[2] / "docs" / "preprocessing.md").read_text("utf-8")
+    table = page[page.index("### What is refused") : page.index("## Checking an implementation")]
+    named = [
+        name for line in table.splitlines() if line.startswith("|") for name in re.findall(r"`(\w+)`", line.split("|")[3])
+    ]
+    assert sorted(named) == sorted(case["name"] for case in VECTORS["refused"])
+
+
+# What an implementation may get wrong and yet agree on nearly every photo: the words of the definition, and wrong ones.
+MISTAKES = {
+    "the quotient is not rounded to single precision": (
+        "np.rint(above.astype(np.float32) * scale)",
+        "np.rint((above * (255 / rest)).astype(np.float32))",
+    ),
+    "the product is not rounded to single precision": (
+        "above.astype(np.float32) * scale",
+        "above.astype(np.float64) * scale",
+    ),
+    "neither is rounded": ("np.rint(above.astype(np.float32) * scale)", "np.rint(above * (255 / rest))"),
+    "ties go up": (
+        "np.rint(above.astype(np.float32) * scale)",
+        "np.floor(above.astype(np.float32) * scale + np.float32(0.5))",
+    ),
+    "the product of the score in another order": (
+        "below * above * (below_mean - above_mean) * (below_mean - above_mean)",
+        "below * above * ((below_mean - above_mean) * (below_mean - above_mean))",
+    ),
+    "the share is a quotient": ("share = count * scale", "share = count / sum(histogram)"),
+    "the mean is a quotient": ("mean *= scale", "mean /= sum(histogram)"),
+    "of equal scores the last": ("sigma > best_sigma", "sigma >= best_sigma"),
+    "otsu from the threshold on": ("gray > otsu_threshold", "gray >= otsu_threshold"),
+    "gray of 14 bits": (
+        "9798 * wide[..., 0] + 19235 * wide[..., 1] + 3735 * wide[..., 2] + 16384) >> 15",
+        "4899 * wide[..., 0] + 9617 * wide[..., 1] + 1868 * wide[..., 2] + 8192) >> 14",
+    ),
+    "gray is cut off": ("+ 16384) >> 15", ") >> 15"),
+    "the average is rounded half down": ("(2 * sums + total) // (2 * total)", "-((total - 2 * sums) // (2 * total))"),
+    "crop and pad round the place up": (
+        "(height - side) // 2, (width - side) // 2",
+        "-((side - height) // 2), -((side - width) // 2)",
+    ),
+    "stretched is rounded half down": ("- low) + span) //", "- low) + span - 1) //"),
+    "a flat channel becomes black": ("out[..., channel] = plane\n", "out[..., channel] = 0\n"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_frozen_vectors_notice(mistake: str):
+    right, wrong = MISTAKES[mistake]
+    source = Path(preprocess.__file__).read_text("utf-8")
+    assert right in source
+    module = types.ModuleType("derm_sdk.mistaken")
+    exec(compile(source.replace(right, wrong), "mistaken", "exec"), module.__dict__)
+    module.native = None
+    small = [case for case in VECTORS["cases"] if case["width"] * case["height"] <= 10_000 and case["size"] <= 64]
+    for case in small:
+        photo = vectors.make_photo(case["pattern"], case["seed"], case["width"], case["height"])
+        outputs = module.prepare(photo, case["size"], case["fit"], tuple(case["sha256"]))
+        if any(hashlib.sha256(array.tobytes()).hexdigest() != case["sha256"][name] for name, array in outputs.items()):
+            return
+    pytest.fail(f"No frozen vector differs where {mistake}.")
+
+
 def test_the_vectors_are_of_this_version_and_what_the_script_describes():
     assert VECTORS["preprocessing_version"] == preprocess.PREPROCESSING_VERSION
     assert VECTORS["generator"] == vectors.GENERATOR
-    described = [(c["pattern"], c["width"], c["height"], c["size"], c["fit"]) for c in VECTORS["cases"]]
-    assert described == vectors.CASES
+    described = [(c["pattern"], c["seed"], c["width"], c["height"], c["size"], c["fit"]) for c in VECTORS["cases"]]
+    numbered = [(pattern, 100 * i, *rest) for i, (pattern, *rest) in enumerate(vectors.CASES)]
+    assert described == numbered + vectors.RARE_CASES
+    assert (Path(__file__).parents[1] / "vectors" / "preprocessing.json").stat().st_size < 300_000
 
 
 def test_the_examples_of_the_documentation_are_true(implementation: str):
     page = Path(__file__).parents[2] / "docs" / "preprocessing.md"
     result = doctest.testfile(str(page), module_relative=False)
-    assert result.attempted >= 8
+    assert result.attempted >= 14
     assert result.failed == 0
 
 

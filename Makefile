@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg setup.py pyproject.toml $(wildcard derm_sdk/native/src/*)
 
-.PHONY: demo test lint starter benchmarks clean
+.PHONY: demo test lint benchmarks clean
 
 demo: $(VENV)/installed-all
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh

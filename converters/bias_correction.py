@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
+from .errors import ConversionError
 from .folding import WEIGHTED, per_channel
 
 
@@ -24,6 +25,8 @@ def correct_biases(model: keras.Model, batches: Iterable[Mapping[str, np.ndarray
     Args:
         model: a folded model (`fold_batchnorm`), float32 inputs.
         batches: photos, {input name: float32 [1, size, size, channels]}, values 0..255.
+    Raises:
+        ConversionError: there is no photo to correct with.
     """
     layers = [layer for layer in model.layers if isinstance(layer, WEIGHTED)]
     rounded = {layer.name: round_kernel(layer, np.asarray(layer.kernel)) for layer in layers}
@@ -37,8 +40,10 @@ def correct_biases(model: keras.Model, batches: Iterable[Mapping[str, np.ndarray
         for total, mean in zip(sums, means, strict=True):
             total += np.asarray(keras.ops.convert_to_numpy(mean), np.float64)
         count += 1
+    if count == 0:
+        raise ConversionError("The bias correction needs photos; there was none.")
     for layer, total in zip(layers, sums, strict=True):
-        bias = np.asarray(layer.bias, np.float64) - total / max(count, 1)
+        bias = np.asarray(layer.bias, np.float64) - total / count
         layer.set_weights([rounded[layer.name], bias.astype(np.float32)])
 
 

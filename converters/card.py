@@ -9,6 +9,8 @@ from derm_sdk.taxonomy import Taxonomy
 
 INTENDED_USE = "Research on skin conditions in photos. Not a medical device: not for diagnosis, triage or treatment."
 
+NOT_MEASURED = "Not measured before the conversion on enough test photos."
+
 
 def write_card(manifest: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     """Writes the card, Markdown, out of the manifest that goes into the same bundle."""
@@ -54,9 +56,9 @@ def _training_data(training: Mapping[str, Any]) -> str:
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
-    if not metrics:
-        return "Not measured on test photos before the conversion."
-    figures = metrics["all"]
+    figures = metrics.get("all", {})
+    if "levels" not in figures:
+        return NOT_MEASURED
     rows = ["| level | accuracy | balanced accuracy | macro F1 | majority class |", "|---|---|---|---|---|"]
     for level, cells in figures["levels"].items():
         names = ("accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy")
@@ -89,8 +91,8 @@ def _parity(parity: Mapping[str, Any]) -> str:
 
 
 def _by_skin_type(metrics: Mapping[str, Any]) -> str:
-    if not metrics:
-        return "Not measured on test photos before the conversion."
+    if "levels" not in metrics.get("all", {}):
+        return NOT_MEASURED
     level = next(iter(metrics["all"]["levels"]))
     rows = [f"| skin type (Fitzpatrick) | n | {level} accuracy |", "|---|---|---|"]
     for name, figures in metrics["skin_types"].items():

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from derm_sdk import __version__
 from derm_sdk.cli import DermCommand
+from derm_sdk.errors import FileError
 
 
 @click.command(cls=DermCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="derm-convert")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .derm file to write.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .derm file to write."
+)
 @click.option("--int8", "precision", flag_value="int8", default=True, help="Integers throughout: small and fast (default).")
 @click.option("--float16", "precision", flag_value="float16", help="Weights as 16-bit floats.")
 @click.option("--float32", "precision", flag_value="float32", help="Weights as they were trained.")
@@ -53,13 +57,20 @@ def main(
         name=name or output.stem,
         version=model_version,
         licence=licence,
-        licence_text=licence_file.read_text("utf-8") if licence_file else licence + "\n",
+        licence_text=_read_text(licence_file) if licence_file else licence + "\n",
     )
     limits = Limits(divergence=max_divergence)
     if min_agreement is not None:
-        agreement = dict.fromkeys(limits.agreement, min_agreement)
-        limits = Limits(agreement=agreement, divergence=max_divergence, refer=min(min_agreement, limits.refer))
+        limits = replace(limits, top_agreement=min_agreement, leaf_agreement=min_agreement, refer=min_agreement)
+        limits = replace(limits, sensitivity_loss=1 - min_agreement)
     convert_run(
         run, output, precision, about, limits=limits, data=data,
         representative_photos=photos, bias_correction=not no_bias_correction,
     )  # fmt: skip
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"Cannot read {str(path)!r} as UTF-8 text ({error}).") from error

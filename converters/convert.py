@@ -20,6 +20,7 @@ from derm_sdk import Classifier
 from derm_sdk.bundle import pack_bundle
 from derm_sdk.calibration import Calibration
 from derm_sdk.files import write_bytes
+from derm_sdk.preprocess import derive_inputs
 from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.manifest import Dataset, Photo, Split
 from derm_toolkit.evaluation.calibrate import fit_calibration
@@ -83,14 +84,18 @@ def convert_run(
     split = run.split(dataset)
     cache = run.exact_cache(dataset)
     trained_calibration = run.calibration()
-    chosen = stratified(split.photos(dataset, "train"), representative_photos)
+    train = split.photos(dataset, "train")
+    chosen = stratified(train, representative_photos)
+    test_figures = _test_figures(run, dataset, split)
 
     graphs: dict[str, bytes] = {}
     for spec in run.graphs:
         with _step(console, f"convert {spec.id} to {precision}"):
-            graphs[spec.id] = _convert(run, spec.id, precision, cache, chosen, bias_correction)
+            own = [photo for photo in train if photo.leaf in run.taxonomy.leaves_under(spec.given)]
+            correction = stratified(own, CORRECTION_PHOTOS) if bias_correction else None
+            graphs[spec.id] = _convert(run, spec.id, precision, cache, chosen, correction)
 
-    manifest = _manifest(run, dataset, split, precision, about, graphs, len(chosen), bias_correction)
+    manifest = _manifest(run, dataset, split, precision, about, graphs, len(chosen), bias_correction, test_figures)
     uncalibrated = pack_bundle(manifest, run.taxonomy, trained_calibration, graphs, "", "")
     with _step(console, "calibrate on the converted graphs' own logits"):
         calibration = _calibrate(run, uncalibrated, split.photos(dataset, "calibration"), cache, split)
@@ -120,23 +125,19 @@ def convert_run(
 
 
 def _convert(
-    run: Run, graph: str, precision: str, cache: PhotoCache, chosen: Sequence[Photo], bias_correction: bool
+    run: Run, graph: str, precision: str, cache: PhotoCache, chosen: Sequence[Photo], correction: Sequence[Photo] | None
 ) -> bytes:
+    """Converts one graph: ranges from `chosen` and the extremes, biases from `correction`, photos the graph is about."""
     spec = run.graph(graph)
     size = run.preprocessing.size
-    # The bias correction looks at photos this graph is about: an expert never decides about other categories.
-    own = [photo for photo in chosen if photo.leaf in run.taxonomy.leaves_under(spec.given)]
 
-    def prepared(photos: Sequence[Photo]) -> Iterator[dict[str, np.ndarray]]:
-        return with_extremes((cache.read(photo) for photo in photos), size, spec.inputs)
+    def ranges() -> Iterator[dict[str, np.ndarray]]:
+        return with_extremes((cache.read(photo) for photo in chosen), size, spec.inputs)
 
-    def correction() -> Iterator[dict[str, np.ndarray]]:
-        rows = prepared(own[:CORRECTION_PHOTOS])
-        next(rows), next(rows)  # not the black and the white picture: no mean should know them
-        return rows
+    def means() -> Iterator[dict[str, np.ndarray]]:
+        return (derive_inputs(cache.read(photo), spec.inputs) for photo in correction or ())
 
-    model = run.load_model(graph)
-    return convert_graph(model, precision, lambda: prepared(chosen), correction if bias_correction else None)
+    return convert_graph(run.load_model(graph), precision, ranges, None if correction is None else means)
 
 
 def _trained_logits(run: Run, photos: Sequence[Photo], cache: PhotoCache) -> Logits:
@@ -169,6 +170,7 @@ def _manifest(
     graphs: dict[str, bytes],
     representative: int,
     bias_correction: bool,
+    test_figures: dict[str, Any],
 ) -> dict[str, Any]:
     rows = []
     for spec in run.graphs:
@@ -201,17 +203,22 @@ def _manifest(
             "config": config.read_text("utf-8"),
         },
         "parity": {},
-        "metrics": _test_figures(run, dataset, split),
+        "metrics": test_figures,
         "licence": about.licence,
         "intended_use": INTENDED_USE,
     }
 
 
 def _test_figures(run: Run, dataset: Dataset, split: Split) -> dict[str, Any]:
-    """What `derm-toolkit evaluate RUN --split test` found, if it was run before, on these photos."""
+    """What `derm-toolkit evaluate RUN --split test` found, if it was run before, about these weights and photos."""
     path = run.folder / "evaluation" / "test.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    same = (found.get("dataset"), found.get("split")) == (dataset.digest, split.digest)
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        same = (found["dataset"], found["split"]) == (dataset.digest, split.digest)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConversionError(f"{str(path)!r} is damaged; run derm-toolkit evaluate again.") from error
     return found if same else {}
 
 
@@ -221,7 +228,8 @@ def _count(values: Iterator[str]) -> dict[str, int]:
 
 def _show(console: Console, report: dict[str, Any]) -> None:
     table = Table(title=f"converted beside trained, {report['overall']['n']} validation photos", title_justify="left")
-    for heading in ("", "n", "same category", "same condition", "same referral", "divergence"):
+    levels = list(report["overall"]["levels"])
+    for heading in ("", "n", f"same {levels[0]}", f"same {levels[-1]}", "same referral", "divergence"):
         table.add_column(heading, justify="left" if not heading else "right")
     rows = {"all photos": report["overall"]} | {
         f"skin type {name}": figures for name, figures in report["by_skin_type"].items()
@@ -230,12 +238,28 @@ def _show(console: Console, report: dict[str, Any]) -> None:
         if "levels" not in figures:
             table.add_row(name, str(figures["n"]), "too few", "", "", "")
             continue
-        levels = list(figures["levels"].values())
-        agreements = [levels[0]["agreement"], levels[-1]["agreement"], figures["refer_agreement"]]
+        agreements = [
+            *(figures["levels"][level]["agreement"] for level in (levels[0], levels[-1])),
+            figures["refer_agreement"],
+        ]
         table.add_row(
             name, str(figures["n"]), *(f"{100 * share:.1f} %" for share in agreements), f"{figures['divergence']:.4f}"
         )
     console.print(table)
+    for level, figures in report["overall"]["levels"].items():
+        low, high = figures["accuracy_change_95"]
+        console.print(
+            f"{level} accuracy {figures['accuracy_trained']:.3f} trained, {figures['accuracy_converted']:.3f} converted; "
+            f"change {figures['accuracy_change']:+.3f} [{low:+.3f}, {high:+.3f}]",
+            highlight=False,
+        )
+    sensitivity = report["overall"]["sensitivity"]
+    if sensitivity:
+        console.print(
+            f"of {sensitivity['n']} {sensitivity['node']} photos {sensitivity['trained']:.3f} are referred when trained, "
+            f"{sensitivity['converted']:.3f} when converted",
+            highlight=False,
+        )
 
 
 @contextmanager

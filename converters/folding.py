@@ -47,11 +47,6 @@ def fold_batchnorm(model: keras.Model, input_dtype: str = "float32") -> keras.Mo
     return folded
 
 
-def set_kernel_and_bias(layer: keras.Layer, kernel: np.ndarray, bias: np.ndarray) -> None:
-    """Sets the two weights of a folded layer."""
-    layer.set_weights([kernel, bias])
-
-
 def per_channel(layer: keras.Layer, kernel: np.ndarray) -> np.ndarray:
     """A kernel as [everything else, output channels]: the shape in which scales are taken.
 

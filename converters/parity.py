@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition
+
+from .errors import ConversionError
 
 MIN_GROUP = 20
 
@@ -19,15 +21,19 @@ class Limits:
     """What a converted model must keep, on the validation photos.
 
     Attributes:
-        agreement: {level: least share of photos whose best node stays the same}, 0..1; other levels are reported only.
+        top_agreement, leaf_agreement: least share of photos whose best node stays the same, on the top level and on the
+            deepest, 0..1; levels between are reported only.
         divergence: greatest mean Kullback-Leibler divergence of the leaf probabilities, in nats.
         refer: least share of photos whose referral stays the same, 0..1.
-        group_slack: how much lower agreement and referral may be within a skin type of at least 20 photos.
+        sensitivity_loss: greatest fall of the share of referred photos among those that should be, 0..1.
+        group_slack: how much lower the shares may be within a skin type of at least 20 photos.
     """
 
-    agreement: Mapping[str, float] = field(default_factory=lambda: {"category": 0.95, "condition": 0.90})
+    top_agreement: float = 0.95
+    leaf_agreement: float = 0.90
     divergence: float = 0.02
     refer: float = 0.93
+    sensitivity_loss: float = 0.03
     group_slack: float = 0.05
 
 
@@ -49,10 +55,15 @@ def compare(
         skin_types: 1..6 or None.
     Returns:
         {"overall": figures, "by_skin_type": {"1": figures, ...}}; a skin type of fewer than 20 photos holds only its n.
+    Raises:
+        ConversionError: there is no photo to compare on.
     """
+    if not leaves:
+        raise ConversionError("There is no validation photo to compare the models on.")
     probabilities = [calibration.nodes(composition, logits) for calibration, logits in (trained, converted)]
     refers = [pair[0].refers(composition, nodes) for pair, nodes in zip((trained, converted), probabilities, strict=True)]
-    everything = _Answers(composition, probabilities, refers, list(leaves), np.asarray(clusters))
+    node = trained[0].refer_node
+    everything = _Answers(composition, probabilities, refers, list(leaves), np.asarray(clusters), node)
     groups = {}
     types = np.array([0 if skin_type is None else skin_type for skin_type in skin_types])
     for value in sorted(set(types.tolist())):
@@ -71,16 +82,23 @@ def broken_limits(report: Mapping[str, Any], limits: Limits) -> list[str]:
         if figures["n"] >= MIN_GROUP
     }
     for name, (figures, slack) in groups.items():
-        for level, least in limits.agreement.items():
-            found = figures["levels"].get(level, {}).get("agreement", 1.0)
-            if found < least - slack:
-                broken.append(
-                    f"{name}: {level} agreement {found:.3f}, at least {least - slack:.3f} wanted (n = {figures['n']})"
-                )
-        if figures["refer_agreement"] < limits.refer - slack:
-            broken.append(
-                f"{name}: referral agreement {figures['refer_agreement']:.3f}, at least {limits.refer - slack:.3f} wanted"
-            )
+        levels = list(figures["levels"])
+        shares = {
+            f"{levels[0]} agreement": (figures["levels"][levels[0]]["agreement"], limits.top_agreement - slack),
+            f"{levels[-1]} agreement": (figures["levels"][levels[-1]]["agreement"], limits.leaf_agreement - slack),
+            "referral agreement": (figures["refer_agreement"], limits.refer - slack),
+        }
+        broken += [
+            f"{name}: {what} {found:.3f}, at least {least:.3f} wanted (n = {figures['n']})"
+            for what, (found, least) in shares.items()
+            if found < least
+        ]
+    sensitivity = report["overall"]["sensitivity"]
+    if sensitivity and sensitivity["trained"] - sensitivity["converted"] > limits.sensitivity_loss:
+        broken.append(
+            f"all photos: {sensitivity['converted']:.3f} of the {sensitivity['node']} photos are referred, "
+            f"{sensitivity['trained']:.3f} before (n = {sensitivity['n']})"
+        )
     if report["overall"]["divergence"] > limits.divergence:
         broken.append(f"all photos: divergence {report['overall']['divergence']:.4f}, at most {limits.divergence} wanted")
     return broken
@@ -95,6 +113,7 @@ class _Answers:
     refers: list[np.ndarray]
     leaves: list[str]
     clusters: np.ndarray
+    refer_node: str | None
 
     def figures(self, rows: np.ndarray) -> dict[str, Any]:
         taxonomy = self.composition.taxonomy
@@ -124,16 +143,15 @@ class _Answers:
         }
 
     def _sensitivity(self, rows: np.ndarray) -> dict[str, Any] | None:
-        """Share of the malignant photos that each model refers; None where the tree has no such category."""
-        taxonomy = self.composition.taxonomy
-        top = taxonomy.levels[0]
-        if "malignant" not in {node.id for node in taxonomy.at(top)}:
+        """Share of the photos below the node to refer that each model refers; None without such a node or photo."""
+        if self.refer_node is None:
             return None
-        malignant = np.array([row for row in rows if taxonomy.ancestor(self.leaves[row], top) == "malignant"], int)
-        if not len(malignant):
+        below = set(self.composition.taxonomy.leaves_under(self.refer_node))
+        positive = np.array([row for row in rows if self.leaves[row] in below], int)
+        if not len(positive):
             return None
-        shares = [float(refers[malignant].mean()) for refers in self.refers]
-        return {"n": len(malignant), "trained": shares[0], "converted": shares[1]}
+        shares = [float(refers[positive].mean()) for refers in self.refers]
+        return {"node": self.refer_node, "n": len(positive), "trained": shares[0], "converted": shares[1]}
 
 
 def paired_interval(differences: np.ndarray, clusters: np.ndarray, draws: int = 1000, seed: int = 0) -> list[float]:

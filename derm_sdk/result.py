@@ -138,21 +138,20 @@ class Result:
 
 
 def render(result: Result, least: float = 0.02) -> str:
-    """Draws a result as a tree of text; nodes below probability `least` are counted, not drawn."""
+    """Draws a result as a tree of text; nodes below probability `least` are counted instead."""
     lines = []
 
     def draw(nodes: Sequence[dict[str, Any]], indent: str) -> None:
-        shown = [node for i, node in enumerate(nodes) if i == 0 or node["probability"] >= least]
-        hidden = nodes[len(shown) :]
-        for i, node in enumerate(shown):
-            last = i == len(shown) - 1 and not hidden
+        shown = [node for node in nodes if node["probability"] >= least]
+        hidden = [node["probability"] for node in nodes if node["probability"] < least]
+        for node in shown:
+            last = node is shown[-1] and not hidden
             bar = "█" * round(20 * node["probability"])
             label = indent + ("└─ " if last else "├─ ") + node["name"]
             lines.append(f"{label:<48}{100 * node['probability']:5.1f} %  {bar}".rstrip())
             draw(node["children"], indent + ("   " if last else "│  "))
-        if hidden:
-            total = 100 * sum(node["probability"] for node in hidden)
-            lines.append(f"{indent + f'└─ {len(hidden)} more':<48}{total:5.1f} %")
+        if shown and hidden:
+            lines.append(f"{indent + f'└─ {len(hidden)} more':<48}{100 * sum(hidden):5.1f} %")
 
     draw(result.tree()["children"], "")
     answer = f"{result.answer.name} ({result.answer.level})" if result.answer else "not certain enough on any level"

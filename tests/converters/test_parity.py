@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from derm_converters.errors import ConversionError
 from derm_converters.parity import Limits, broken_limits, compare, paired_interval
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition, Head
@@ -46,9 +47,28 @@ def test_a_skin_type_that_suffers_alone_breaks_its_own_limit():
     changed["root"] = changed["root"].copy()
     changed["root"][:4] = -changed["root"][:4]
     types = [5] * 20 + [2] * 80
-    sentences = broken_limits(report(logits(), changed, types), Limits(divergence=9, refer=0))
+    sentences = broken_limits(report(logits(), changed, types), Limits(divergence=9, refer=0, sensitivity_loss=1))
     assert [each.split(":")[0] for each in sentences] == ["skin type 5"] * len(sentences)
     assert sentences
+
+
+def test_a_fall_in_sensitivity_breaks_its_limit_whatever_the_node_is_called():
+    changed = logits()
+    changed["root"] = changed["root"].copy()
+    malignant = [
+        row
+        for row in range(COUNT)
+        if TAXONOMY.ancestor(TAXONOMY.leaves[row % len(TAXONOMY.leaves)], "category") == "malignant"
+    ]
+    changed["root"][malignant] = [9.0, -9.0, 0.0]  # surely benign
+    loose = Limits(top_agreement=0, leaf_agreement=0, divergence=99, refer=0)
+    assert any("of the malignant photos are referred" in each for each in broken_limits(report(logits(), changed), loose))
+
+
+def test_without_a_photo_there_is_nothing_to_compare():
+    empty = {head.graph: np.zeros((0, len(head.labels))) for head in COMPOSITION.heads}
+    with pytest.raises(ConversionError, match="no validation photo"):
+        compare(COMPOSITION, (CALIBRATION, empty), (CALIBRATION, empty), [], [], [])
 
 
 def test_small_groups_print_their_n_alone():

@@ -45,14 +45,9 @@ def pack(entries: Mapping[str, bytes]) -> bytes:
     local, central, offset = bytearray(), bytearray(), 0
     for name, data in entries.items():
         _check_name(name)
-        coded, crc, size = name.encode(), zlib.crc32(data), len(data)
-        start = offset + _LOCAL.size + len(coded) + 6
-        padding = -start % ALIGNMENT
-        extra = struct.pack("<HHH", _PADDING_ID, 2 + padding, ALIGNMENT) + bytes(padding)
-        local += _LOCAL.pack(b"PK\3\4", 20, 0, 0, 0, _DATE_1980, crc, size, size, len(coded), len(extra))
-        local += coded + extra + data
-        central += _CENTRAL.pack(b"PK\1\2", 20, 20, 0, 0, 0, _DATE_1980, crc, size, size, len(coded), 0, 0, 0, 0, 0, offset)
-        central += coded
+        own, listed = _headers(name, zlib.crc32(data), len(data), offset)
+        local += own + data
+        central += listed
         offset = len(local)
     end = _END.pack(b"PK\5\6", 0, 0, len(entries), len(entries), len(central), offset, 0)
     return bytes(local + central + end)
@@ -96,11 +91,17 @@ def unpack(data: memoryview) -> dict[str, memoryview]:
             raise BundleError(f"{name!r} in the .derm file is compressed; entries must be stored (was it zipped again?).")
         if flags:
             raise BundleError(f"{name!r} in the .derm file has flags ({flags:#x}) that we do not write.")
+        own, listed = _headers(name, crc, size, offset)
+        if data[place - len(listed) : place] != listed:
+            raise BundleError(f"The .derm file was packed by another tool: times or versions of {name!r} are not ours.")
         if name in entries:
             raise BundleError(f"{name!r} is in the .derm file twice.")
         if offset != expected:
             raise BundleError(f"{name!r} in the .derm file overlaps its neighbour or leaves a hole before it.")
-        start = _check_local(data, offset, central_start, name, (flags, method, crc, packed, size))
+        _check_local(data, offset, central_start, name, (flags, method, crc, packed, size))
+        start = offset + len(own)
+        if data[offset:start] != own:
+            raise BundleError(f"The .derm file was packed by another tool: the padding or time of {name!r} is not ours.")
         expected = start + size
         if expected > central_start:
             raise BundleError(f"{name!r} in the .derm file reaches over its end.")
@@ -112,8 +113,18 @@ def unpack(data: memoryview) -> dict[str, memoryview]:
     return entries
 
 
-def _check_local(data: memoryview, offset: int, limit: int, name: str, expected: tuple[int, ...]) -> int:
-    """Compares an entry's own header with the table of contents; returns where its data starts."""
+def _headers(name: str, crc: int, size: int, offset: int) -> tuple[bytes, bytes]:
+    """The only two headers that an entry may have: the one before its data, with name and padding, and the listed one."""
+    coded = name.encode()
+    padding = -(offset + _LOCAL.size + len(coded) + 6) % ALIGNMENT
+    extra = struct.pack("<HHH", _PADDING_ID, 2 + padding, ALIGNMENT) + bytes(padding)
+    own = _LOCAL.pack(b"PK\3\4", 20, 0, 0, 0, _DATE_1980, crc, size, size, len(coded), len(extra))
+    listed = _CENTRAL.pack(b"PK\1\2", 20, 20, 0, 0, 0, _DATE_1980, crc, size, size, len(coded), 0, 0, 0, 0, 0, offset)
+    return own + coded + extra, listed + coded
+
+
+def _check_local(data: memoryview, offset: int, limit: int, name: str, expected: tuple[int, ...]) -> None:
+    """Compares an entry's own header with the table of contents, and names what differs."""
     if offset + _LOCAL.size > limit:
         raise BundleError(f"{name!r} in the .derm file reaches over its end.")
     magic, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(
@@ -122,10 +133,8 @@ def _check_local(data: memoryview, offset: int, limit: int, name: str, expected:
     own_name = bytes(data[offset + _LOCAL.size : offset + _LOCAL.size + name_length])
     if magic != b"PK\3\4" or (flags, method, crc, packed, size) != expected or own_name != name.encode():
         raise BundleError(f"The two headers of {name!r} in the .derm file disagree.")
-    start: int = offset + _LOCAL.size + name_length + extra_length
-    if start % ALIGNMENT:
+    if (offset + _LOCAL.size + name_length + extra_length) % ALIGNMENT:
         raise BundleError(f"{name!r} in the .derm file is not aligned to {ALIGNMENT} bytes (was it zipped again?).")
-    return start
 
 
 def _decode_name(raw: bytes) -> str:

@@ -7,10 +7,12 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from . import archive
 from .calibration import Calibration
@@ -25,6 +27,9 @@ KINDS = ("two_step", "multi_input", "hierarchical", "flat")
 DTYPES = ("uint8", "float32")
 TEXT_ENTRIES = ("taxonomy.json", "calibration.json", "card.md", "licence.txt")
 _MAX_JSON_BYTES = 16 << 20
+_FLOAT32 = np.finfo(np.float32)
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -91,26 +96,33 @@ class Bundle:
     size_bytes: int
 
 
-def read_bundle(source: str | os.PathLike[str] | bytes) -> Bundle:
-    """Reads and verifies a .derm file, given as a path or as its bytes.
+def read_bundle(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Bundle:
+    """Reads and verifies a .derm file.
 
+    Args:
+        source: its path, or its bytes.
+    Returns:
+        The bundle, every part of it checked.
     Raises:
         FileError: the path cannot be read.
         BundleError: the file is damaged, too new, or contradicts itself; nothing of it was used.
+        OptionError: `source` is neither a path nor bytes.
     """
-    if isinstance(source, bytes):
-        return _parse(memoryview(source))
-    path = Path(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _parse(memoryview(bytes(source)))
+    if not isinstance(source, (str, os.PathLike)):
+        raise OptionError(f"A bundle must be given as a path or as bytes; got {type(source).__name__}.")
+    path = Path(os.fsdecode(source))
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
-                raise BundleError(f"{str(path)!r} is empty; it must be a .derm file.")
+                raise BundleError("The file is empty; it must be a .derm file.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
                 return _parse(view)
     except BundleError as error:
-        raise BundleError(f"{str(path)!r}: {error}") if str(path) not in str(error) else error from None
-    except OSError as error:
-        raise FileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+        raise BundleError(f"{str(path)!r}: {error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise FileError(f"Cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def write_bundle(
@@ -174,20 +186,14 @@ def _parse(view: memoryview) -> Bundle:
     manifest = _read_json(raw_manifest, "manifest.json")
     _check_format(manifest)
     _check_digests(manifest, entries)
-    try:
-        taxonomy = Taxonomy.from_dict(_read_json(bytes(entries["taxonomy.json"]), "taxonomy.json"))
-        calibration = Calibration.from_dict(_read_json(bytes(entries["calibration.json"]), "calibration.json"))
-        preprocessing = _preprocessing(manifest["preprocessing"])
-        graphs = tuple(_graph(row, preprocessing.size) for row in manifest["graphs"])
-        composition = Composition(taxonomy, tuple(Head(graph.id, graph.given, graph.labels) for graph in graphs))
-        card, licence = _read_text(entries["card.md"], "card.md"), _read_text(entries["licence.txt"], "licence.txt")
-        texts = [manifest[key] for key in ("id", "name", "version", "created_with", "kind", "licence", "intended_use")]
-    except DermError as error:
-        raise BundleError(str(error)) from error
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise BundleError(f"manifest.json lacks a field, or one has the wrong type ({error}).") from error
-    if not all(isinstance(text, str) for text in texts) or manifest["kind"] not in KINDS:
-        raise BundleError(f"manifest.json must name its kind, one of {', '.join(KINDS)}; got {manifest['kind']!r}.")
+    taxonomy = _made(
+        "taxonomy.json", lambda: Taxonomy.from_dict(_read_json(bytes(entries["taxonomy.json"]), "taxonomy.json"))
+    )
+    calibration = _made(
+        "calibration.json", lambda: Calibration.from_dict(_read_json(bytes(entries["calibration.json"]), "calibration.json"))
+    )
+    preprocessing, graphs, composition = _made("manifest.json", lambda: _described(manifest, taxonomy))
+    card, licence = _read_text(entries["card.md"], "card.md"), _read_text(entries["licence.txt"], "licence.txt")
     for graph in graphs:
         if graph.sha256 != manifest["files"].get(graph.file):
             raise BundleError(f"manifest.json gives two digests for the graph {graph.id!r}.")
@@ -199,6 +205,26 @@ def _parse(view: memoryview) -> Bundle:
     return Bundle(
         manifest, digest, taxonomy, calibration, composition, preprocessing, graphs, data, card, licence, len(view)
     )
+
+
+def _made(name: str, make: Callable[[], _T]) -> _T:
+    """What `make` makes of the entry `name`; whatever is wrong in there is a BundleError that names it."""
+    try:
+        return make()
+    except DermError as error:
+        raise BundleError(str(error)) from error
+    except _MALFORMED as error:
+        raise BundleError(f"{name} lacks a field, or one has the wrong type ({error}).") from error
+
+
+def _described(manifest: Mapping[str, Any], taxonomy: Taxonomy) -> tuple[Preprocessing, tuple[GraphSpec, ...], Composition]:
+    preprocessing = _preprocessing(manifest["preprocessing"])
+    graphs = tuple(_graph(row, preprocessing.size) for row in manifest["graphs"])
+    composition = Composition(taxonomy, tuple(Head(graph.id, graph.given, graph.labels) for graph in graphs))
+    texts = [manifest[key] for key in ("id", "name", "version", "created_with", "kind", "licence", "intended_use")]
+    if not all(isinstance(text, str) for text in texts) or manifest["kind"] not in KINDS:
+        raise BundleError(f"manifest.json must name its kind, one of {', '.join(KINDS)}; got {manifest['kind']!r}.")
+    return preprocessing, graphs, composition
 
 
 def _check_format(manifest: Any) -> None:
@@ -264,15 +290,16 @@ def _tensor(row: Mapping[str, Any], kind: str, graph: str) -> Tensor:
     if (
         not isinstance(tensor.name, str)
         or any(isinstance(number, bool) or not isinstance(number, int) for number in whole)
-        or isinstance(tensor.scale, bool)
         or tensor.dtype not in DTYPES
-        or not tensor.scale > 0
+        or isinstance(tensor.scale, bool)
+        or not isinstance(tensor.scale, (int, float))
+        or not float(_FLOAT32.tiny) <= tensor.scale <= float(_FLOAT32.max)
         or not 0 <= tensor.zero_point <= 255
         or (tensor.dtype == "float32" and (tensor.scale != 1 or tensor.zero_point != 0))
     ):
         raise BundleError(
-            f"The tensor {tensor.name!r} of the graph {graph!r} must be uint8 with scale above 0 and a zero point of 0 to "
-            "255, or float32 with scale 1 and zero point 0."
+            f"The tensor {tensor.name!r} of the graph {graph!r} must be uint8 with a scale above 0, a normal float32, "
+            "and a zero point of 0 to 255, or float32 with scale 1 and zero point 0."
         )
     return tensor
 
@@ -305,11 +332,15 @@ def _read_text(data: bytes | memoryview, name: str) -> str:
 
 def _read_json(data: bytes, name: str) -> Any:
     def constant(text: str) -> float:
-        raise BundleError(f"{name} holds {text}; every number must be finite.")
+        raise BundleError(f"{name} holds {text[:40]}; every number must be finite.")
 
     def number(text: str) -> float:
         value = float(text)
         return value if math.isfinite(value) else constant(text)
+
+    def whole(text: str) -> int:
+        number(text)  # a whole number, too, must not overflow a double
+        return int(text)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) != len(pairs):
@@ -319,7 +350,13 @@ def _read_json(data: bytes, name: str) -> Any:
     if len(data) > _MAX_JSON_BYTES:
         raise BundleError(f"{name} is larger than 16 MiB.")
     try:
-        return json.loads(_read_text(data, name), parse_constant=constant, parse_float=number, object_pairs_hook=unique)
+        return json.loads(
+            _read_text(data, name),
+            parse_constant=constant,
+            parse_float=number,
+            parse_int=whole,
+            object_pairs_hook=unique,
+        )
     except BundleError:
         raise
     except (ValueError, RecursionError) as error:

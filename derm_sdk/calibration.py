@@ -18,6 +18,8 @@ from .errors import BundleError, closest
 from .image import Pixels
 from .preprocess import derive_inputs
 
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3  # beyond, a softmax is one-hot or flat, and may overflow
+
 # What is said of a photo below and above the limits of a measure.
 QUALITY_MESSAGES = {
     "brightness": ("too dark", "too bright"),
@@ -53,10 +55,10 @@ class Calibration:
 
     def __post_init__(self) -> None:
         for graph, temperature in self.temperatures.items():
-            if not (_is_number(temperature) and temperature > 0):
-                raise BundleError(f"The temperature of {graph!r} must be above 0; got {temperature!r}.")
-        shares = {**self.answer, **self.sets, "coverage": self.coverage, "refer": self.refer_threshold}
-        for name, share in shares.items():
+            if not (_is_number(temperature) and MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE):
+                raise BundleError(f"The temperature of {graph!r} must be from 0.001 to 1000; got {temperature!r}.")
+        others = (("coverage", self.coverage), ("refer", self.refer_threshold))
+        for name, share in (*self.answer.items(), *self.sets.items(), *others):
             if not (_is_number(share) and 0 <= share <= 1):
                 raise BundleError(f"The calibration's {name!r} must be a probability from 0 to 1; got {share!r}.")
         if not (self.refer_node is None or isinstance(self.refer_node, str)):
@@ -193,4 +195,7 @@ def quality_problems(measures: Mapping[str, float], limits: Mapping[str, tuple[f
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False

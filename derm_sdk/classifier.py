@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,14 +33,17 @@ class Classifier:
     Raises:
         BundleError, FileError: the file is damaged or cannot be read.
         RuntimeMissingError: no interpreter is installed.
-        OptionError: threads or routing out of range.
+        OptionError: threads or routing out of range, or a path that is none.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | bytes | Bundle | None = None, *, threads: int = 1, routing: str = "all"
+        self,
+        path: str | os.PathLike[str] | bytes | bytearray | memoryview | Bundle | None = None,
+        *,
+        threads: int = 1,
+        routing: str = "all",
     ) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 64:
-            raise OptionError(f"threads must be a whole number from 1 to 64; got {threads!r}.")
+        threads = _check_threads(threads)
         self.routing = check_routing(routing)
         self.bundle = path if isinstance(path, Bundle) else read_bundle(starter_path() if path is None else path)
         self._networks = {spec.id: Network(spec, self.bundle.graph_data[spec.id], threads) for spec in self.bundle.graphs}
@@ -81,8 +85,12 @@ class Classifier:
             fitzpatrick: skin type, 1..6 or "I".."VI"; None when unknown, which is as good.
             channels: order of an array's colours, "rgb" or "bgr".
             routing: as for the class, for this photo.
+        Returns:
+            The probability of every node, the answer, the prediction sets, and whether to refer.
         Raises:
-            ImageError, FileError: the picture cannot be used or read. OptionError: another argument is out of range.
+            ImageError, FileError: the picture cannot be used or read.
+            OptionError: another argument is out of range, or the classifier was closed.
+            BundleError: a graph answered with what is no number.
         """
         skin_type = check_fitzpatrick(fitzpatrick)
         routing = self.routing if routing is None else check_routing(routing)
@@ -90,14 +98,24 @@ class Classifier:
         rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
         logits = self._run(rgb, routing)
         nodes = composed(self.composition, self.calibration, logits)
-        skipped = tuple(graph for graph in self._networks if graph not in logits)
+        skipped = tuple(graph.id for graph in self.bundle.graphs if graph.id not in logits)
         quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
         return self._result(nodes, quality, skin_type, routing, skipped)
 
     def classify_many(self, images: Iterable[ImageSource], **options: Any) -> Iterator[Result]:
-        """Classifies one photo after another, in order, holding one at a time; `options` as for `classify`."""
-        for image in images:
-            yield self.classify(image, **options)
+        """Classifies one photo after another, in order, holding one at a time.
+
+        Args:
+            images: any iterable of what `classify` takes.
+            options: the keyword arguments of `classify`, the same for every photo.
+        Returns:
+            An iterator of results; a photo is read when its result is asked for.
+        Raises:
+            OptionError: `images` is a single path or the bytes of one file. While iterating: as `classify`.
+        """
+        if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike)):
+            raise OptionError(f"classify_many takes several photos, such as [photo]; got one {type(images).__name__}.")
+        return (self.classify(image, **options) for image in images)
 
     def logits(self, rgb: Pixels) -> dict[str, Floats]:
         """Runs every graph on a photo that is already resized: for evaluation and calibration.
@@ -110,8 +128,9 @@ class Classifier:
         return self._run(rgb, "all")
 
     def close(self) -> None:
-        """Frees the graphs; the classifier cannot be used afterwards."""
-        self._networks = {}
+        """Frees the graphs, once a photo that another thread is at is done; the classifier cannot be used afterwards."""
+        with self._lock:
+            self._networks = {}
 
     def __enter__(self) -> Classifier:
         return self
@@ -120,10 +139,10 @@ class Classifier:
         self.close()
 
     def _run(self, rgb: Pixels, routing: str) -> dict[str, Floats]:
-        if not self._networks:
-            raise OptionError("This classifier was closed; open a new one.")
         prepared = derive_inputs(rgb, self._kinds)
         with self._lock:
+            if not self._networks:
+                raise OptionError("This classifier was closed; open a new one.")
             return run_graphs(
                 self.composition, self.calibration, routing, lambda head: self._networks[head.graph].logits(prepared)
             )
@@ -175,7 +194,19 @@ _default_lock = threading.Lock()
 
 
 def classify(image: ImageSource, *, fitzpatrick: int | str | None = None, channels: str = "rgb") -> Result:
-    """Classifies one photo with the starter model, which is opened once per process. Arguments as `Classifier.classify`."""
+    """Classifies one photo with the starter model, which is opened once per process.
+
+    Args:
+        image: path, bytes, binary file, uint8 array (HxW, HxWx1, HxWx3, HxWx4) or PIL image.
+        fitzpatrick: skin type, 1..6 or "I".."VI"; None when unknown, which is as good.
+        channels: order of an array's colours, "rgb" or "bgr".
+    Returns:
+        The probability of every node, the answer, the prediction sets, and whether to refer.
+    Raises:
+        ImageError, FileError: the picture cannot be used or read.
+        OptionError: another argument is out of range.
+        RuntimeMissingError: no interpreter is installed. DermError: the installation lacks the starter model.
+    """
     global _default
     with _default_lock:
         if _default is None:
@@ -189,6 +220,16 @@ def starter_path() -> str:
     if not path.is_file():
         raise DermError("This installation has no starter model; name a .derm file: Classifier('skin.derm').")
     return str(path)
+
+
+def _check_threads(threads: Any) -> int:
+    try:
+        number = 0 if isinstance(threads, bool) else operator.index(threads)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= 64:
+        raise OptionError(f"threads must be a whole number from 1 to 64; got {threads!r}.")
+    return number
 
 
 def _members(ranked: Sequence[Prediction], threshold: float) -> tuple[str, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
 import platform
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -29,19 +33,49 @@ _PROBE_SHA256 = "07ac8cf0312732f6c2206b29b8004febe8a2a532c79fb3c4c51af16df66a150
 
 
 class _Plain(click.Command):
-    """Ends a DermError, or a package that is not installed, with a sentence on stderr and exit code 1, no traceback."""
+    """Ends what can go wrong on a user's machine with a sentence on stderr and exit code 1, no traceback.
+
+    That is a DermError, a package that is not installed, and an error of the system, such as a full disk behind stdout.
+    """
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a name or a line that the terminal cannot show is no reason to stop
+        with _sentences():  # --help and --version print in here
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _sentences():
             return super().invoke(ctx)
-        except DermError as error:
-            raise click.ClickException(str(error)) from error
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("derm_"):
-                raise
-            raise click.ClickException(
-                f"The package {error.name!r} is missing, which this command needs: pip install 'derm-sdk[all]'"
-            ) from error
+
+
+@contextlib.contextmanager
+def _sentences() -> Iterator[None]:
+    try:
+        yield
+    except DermError as error:
+        raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("derm_"):
+            raise
+        raise click.ClickException(
+            f"The package {error.name!r} is missing, which this command needs: pip install 'derm-sdk[all]'"
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader went away, as `head` does: click ends quietly
+            raise
+        _give_up_stdout()
+        of = f" ({error.filename!r})" if error.filename else ""
+        raise click.ClickException(f"The system refused to read or write: {error.strerror or error}{of}.") from error
+
+
+def _give_up_stdout() -> None:
+    """What stdout could not take would fail once more when Python ends, and change the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
 
 
 class DermCommand(_Plain):
@@ -72,7 +106,8 @@ def classify(
     photos: tuple[str, ...], model: str | None, fitzpatrick: str | None, routing: str, threads: int, as_json: bool
 ) -> None:
     """Classify PHOTOS (JPEG, PNG, WebP or BMP) and print a tree of probabilities for each."""
-    skin_type = check_fitzpatrick(int(fitzpatrick) if fitzpatrick and _is_number(fitzpatrick) else fitzpatrick)
+    digit = fitzpatrick is not None and re.fullmatch("[1-6]", fitzpatrick)
+    skin_type = check_fitzpatrick(int(fitzpatrick) if fitzpatrick and digit else fitzpatrick)
     bundle = read_bundle(starter_path() if model is None else model)
     licence = f"Code: Apache-2.0. Weights ({bundle.manifest['id']}): {bundle.manifest['licence']}."
     click.echo(f"{NOTICE} {licence}", err=True)
@@ -144,8 +179,12 @@ def doctor() -> None:
 
 def _open(bundle: Bundle, threads: int = 1, routing: str = "all") -> Classifier:
     """Opens a bundle without the greeting that LiteRT's C++ code prints; its errors arrive as exceptions all the same."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed: nobody is greeted
+        return Classifier(bundle, threads=threads, routing=routing)
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
@@ -203,7 +242,3 @@ def _pillow_version() -> str:
     import PIL
 
     return str(PIL.__version__)
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().lstrip("+-").isdigit()

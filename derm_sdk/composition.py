@@ -34,7 +34,7 @@ class Composition:
         taxonomy: the tree.
         heads: a head given None, and one for each label that others split further.
     Raises:
-        TaxonomyError: the heads do not cover every leaf exactly once.
+        TaxonomyError: the heads do not cover every leaf exactly once, or two have one graph.
     """
 
     taxonomy: Taxonomy
@@ -47,6 +47,8 @@ class Composition:
         of = {head.given: head for head in self.heads}
         if len(of) != len(self.heads) or None not in of:
             raise TaxonomyError("A model needs one graph for the whole tree and at most one for each node below.")
+        if len({head.graph for head in self.heads}) != len(self.heads):
+            raise TaxonomyError("Two graphs of the model have the same id; each needs one of its own.")
         object.__setattr__(self, "_of", of)
         object.__setattr__(self, "root", of[None])
         object.__setattr__(self, "_column", {node.id: i for i, node in enumerate(self.taxonomy.nodes)})
@@ -54,14 +56,6 @@ class Composition:
         unused = set(of) - reached
         if unused:
             raise TaxonomyError(f"The graph {of[unused.pop()].graph!r} splits a node that no other graph answers.")
-
-    def experts(self) -> tuple[Head, ...]:
-        """Every head but the root's, in the order of `heads`."""
-        return tuple(head for head in self.heads if head.given is not None)
-
-    def head(self, given: str | None) -> Head | None:
-        """The head that splits a node, or None where nothing does."""
-        return self._of.get(given)
 
     def column(self, node: str) -> int:
         """The column of a node id in what `probabilities` returns."""
@@ -106,13 +100,15 @@ class Composition:
         for label in head.labels:
             if label not in self._column:
                 raise TaxonomyError(f"The graph {head.graph!r} answers {label!r}, which is not in the tree.")
-            leaves = self.taxonomy.leaves_under(label)
-            covered += leaves
-            deeper = self._of.get(label)
-            if deeper is not None and label != head.given:
-                reached |= self._check(deeper)
-            elif len(leaves) != 1:
-                raise TaxonomyError(f"No graph splits {label!r} into its {len(leaves)} conditions.")
+            covered += self.taxonomy.leaves_under(label)
         if sorted(covered) != sorted(expected):
             raise TaxonomyError(f"The labels of the graph {head.graph!r} do not cover its part of the tree exactly once.")
+        for label in head.labels:
+            if not self.taxonomy.is_below(label, head.given):  # else the way down would never end
+                raise TaxonomyError(f"The graph {head.graph!r} splits {head.given!r} into {label!r}, which is not below it.")
+            deeper, count = self._of.get(label), len(self.taxonomy.leaves_under(label))
+            if deeper is not None:
+                reached |= self._check(deeper)
+            elif count != 1:
+                raise TaxonomyError(f"No graph splits {label!r} into its {count} conditions.")
         return reached

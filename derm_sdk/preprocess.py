@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +39,7 @@ native: ModuleType | None = _load_native()
 
 
 def prepare(
-    image: ImageSource, size: int = 224, fit: str = "crop", inputs: Sequence[str] = ("rgb",), *, channels: str = "rgb"
+    image: ImageSource, size: int = 224, fit: str = "crop", inputs: Iterable[str] = ("rgb",), *, channels: str = "rgb"
 ) -> dict[str, Pixels]:
     """Turns a photo into the inputs of a network: the same bytes in training and on every device.
 
@@ -58,8 +58,9 @@ def prepare(
         >>> prepare(np.zeros((2, 4), np.uint8), size=2, inputs=("gray",))["gray"].shape
         (2, 2, 1)
     """
-    check_options(size, fit, inputs)
-    return prepare_pixels(read_image(image, channels), size, fit, inputs)
+    names = inputs if isinstance(inputs, (str, Sequence)) or not isinstance(inputs, Iterable) else tuple(inputs)
+    check_options(size, fit, names)
+    return prepare_pixels(read_image(image, channels), int(size), fit, names)  # int: not 16-bit sums for a 16-bit size
 
 
 def check_options(size: object, fit: object, inputs: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ class Result:
         answer: the deepest node that is certain enough; None when not even the top level is.
         refer: whether a dermatologist should see it. reasons: why, in sentences.
         sets: {level: ids of the prediction set}, best first.
-        coverage: how often a set holds the truth, as measured on calibration photos, 0..1.
+        coverage: the share of photos whose truth a set promises to hold, 0..1: a target, not a measurement.
         quality: whether the photo is usable.
         fitzpatrick: the skin type that was given, 1..6 or None.
         routing: which graphs were run ("all", "lazy", "top"). skipped: ids of those that were not; the probability of a
@@ -82,8 +82,16 @@ class Result:
         """The most probable node of the deepest level."""
         return list(self.levels.values())[-1][0]
 
-    def prediction_set(self, level: str = "condition") -> tuple[Prediction, ...]:
-        """The nodes among which the truth is, as often as `coverage` says; best first. Raises OptionError."""
+    def prediction_set(self, level: str | None = None) -> tuple[Prediction, ...]:
+        """The nodes of a level among which the truth is promised to be, with probability `coverage`; best first.
+
+        Args:
+            level: name of a level; the deepest one when None.
+        Raises:
+            OptionError: an unknown level.
+        """
+        if level is None:
+            level = list(self.levels)[-1]
         members = set(self.sets.get(level, ()))
         return tuple(prediction for prediction in self[level] if prediction.id in members)
 

@@ -63,10 +63,16 @@ class Network:
             prepared: {kind: uint8 [size, size, channels]}, as `derm_sdk.prepare` returns them; more than needed is fine.
         Returns:
             float64 [labels]: the output's stored values, made real by scale * (stored - zero_point).
+        Raises:
+            BundleError: one of them is not finite.
         """
         answer = self._run(**{tensor.name: prepared[tensor.kind][None] for tensor in self.spec.inputs})
         output = self.spec.output
         stored = answer[output.name][0].astype(np.float64)
+        if not np.isfinite(stored).all():
+            raise BundleError(
+                f"The graph {self.spec.id!r} answered with a logit that is not finite; its weights are damaged."
+            )
         return np.asarray((stored - output.zero_point) * output.scale)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from .errors import OptionError, TaxonomyError, closest
 
 MAX_NODES = 10_000
+MAX_LEVELS = 32
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Taxonomy:
         for text in [*levels, *(text for node in nodes for text in (node.id, node.name, node.level))]:
             if not isinstance(text, str) or not text:
                 raise TaxonomyError(f"Names in taxonomy.json must be non-empty text; got {text!r}.")
+        for node in nodes:
+            if not (node.parent is None or isinstance(node.parent, str)):
+                raise TaxonomyError(
+                    f"The parent of {node.id!r} in taxonomy.json must be an id or null; got {node.parent!r}."
+                )
         return cls(tuple(levels), nodes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,6 +158,8 @@ class Taxonomy:
     def _check(self) -> None:
         if not self.levels or len(set(self.levels)) != len(self.levels):
             raise TaxonomyError(f"A tree needs one or more differently named levels; got {list(self.levels)}.")
+        if len(self.levels) > MAX_LEVELS:
+            raise TaxonomyError(f"A tree has at most {MAX_LEVELS} levels; got {len(self.levels)}.")
         if not self.nodes or len(self._by_id) != len(self.nodes):
             raise TaxonomyError("A tree needs nodes, each with an id of its own.")
         seen: dict[str, int] = {}

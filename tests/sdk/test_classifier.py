@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,18 +142,24 @@ def test_every_way_to_give_a_photo_gives_the_same_answer(classifier, tmp_path):
     assert classifier.classify(photo[..., ::-1], channels="bgr").to_json() == expected
 
 
-@pytest.mark.parametrize(("given", "number"), [(None, None), (1, 1), (6, 6), ("IV", 4), ("vi", 6), (np.int64(3), 3)])
+@pytest.mark.parametrize(
+    ("given", "number"), [(None, None), (1, 1), (6, 6), ("IV", 4), ("vi", 6), (np.int64(3), 3), (np.array(2), 2)]
+)
 def test_skin_types(classifier, given, number):
     assert classifier.classify(PHOTOS[0], fitzpatrick=given).fitzpatrick == number
 
 
-@pytest.mark.parametrize("wrong", [0, 7, -1, "VII", "", True, 2.0, "4.5", [1], b"I"])
+@pytest.mark.parametrize(
+    "wrong", [0, 7, -1, "VII", "", True, 2.0, "4.5", [1], b"I", np.array([1, 2]), int, np.True_, np.float32(2), "\u0131"]
+)
 def test_what_is_no_skin_type_is_refused(classifier, wrong):
     with pytest.raises(OptionError, match="fitzpatrick must be 1 to 6"):
         classifier.classify(PHOTOS[0], fitzpatrick=wrong)
 
 
-@pytest.mark.parametrize("options", [{"threads": 0}, {"threads": True}, {"threads": 1.0}, {"routing": "some"}])
+@pytest.mark.parametrize(
+    "options", [{"threads": 0}, {"threads": True}, {"threads": 1.0}, {"threads": np.array([1, 2])}, {"routing": "some"}]
+)
 def test_options_out_of_range_are_refused(bundle_path, options):
     with pytest.raises(OptionError):
         Classifier(bundle_path, **options)
@@ -184,8 +192,15 @@ def test_many_photos_come_back_in_order(classifier):
     assert [r.to_json() for r in results] == [classifier.classify(p, fitzpatrick=2).to_json() for p in PHOTOS[:4]]
 
 
-def test_more_threads_in_a_graph_change_no_bit(bundle_path, classifier):
-    with Classifier(bundle_path, threads=2) as two:
+@pytest.mark.parametrize("single", ["photo.jpg", b"bytes", bytearray(b"bytes"), Path("photo.jpg")])
+def test_many_photos_are_not_the_letters_of_a_path(classifier, single):
+    with pytest.raises(OptionError, match="classify_many takes several photos"):
+        classifier.classify_many(single)
+
+
+@pytest.mark.parametrize("threads", [2, np.int64(2)])
+def test_more_threads_in_a_graph_change_no_bit(bundle_path, classifier, threads):
+    with Classifier(bundle_path, threads=threads) as two:
         assert [two.classify(p).to_json() for p in PHOTOS[:6]] == [classifier.classify(p).to_json() for p in PHOTOS[:6]]
 
 
@@ -194,6 +209,50 @@ def test_a_closed_classifier_says_so(bundle_path):
     opened.close()
     with pytest.raises(OptionError, match="was closed"):
         opened.classify(PHOTOS[0])
+
+
+def test_closing_waits_for_the_photo_that_is_being_classified(bundle_path, monkeypatch):
+    opened = Classifier(bundle_path)
+    expected = opened.classify(PHOTOS[0]).to_json()
+    closer = threading.Thread(target=opened.close)
+    root = opened._networks["root"]
+    real = root.logits
+
+    def close_meanwhile(prepared):
+        closer.start()
+        closer.join(0.2)  # long enough to close, were it not for the lock
+        return real(prepared)
+
+    monkeypatch.setattr(root, "logits", close_meanwhile)
+    assert opened.classify(PHOTOS[0]).to_json() == expected
+    closer.join()
+    with pytest.raises(OptionError, match="was closed"):
+        opened.classify(PHOTOS[0])
+
+
+def test_threads_get_whole_answers_or_one_sentence_while_another_closes(bundle_path):
+    opened = Classifier(bundle_path)
+    expected = opened.classify(PHOTOS[0]).to_json()
+    found: list[object] = []
+    begun = threading.Barrier(5)
+
+    def work() -> None:
+        begun.wait()
+        try:
+            for _ in range(1000):
+                found.append(opened.classify(PHOTOS[0]).to_json())
+        except Exception as error:
+            found.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    begun.wait()
+    opened.close()
+    for worker in workers:
+        worker.join()
+    errors = [answer for answer in found if answer != expected]
+    assert len(errors) == 4 and all(isinstance(e, OptionError) and "was closed" in str(e) for e in errors)
 
 
 def test_a_bad_photo_leaves_the_classifier_usable(classifier):
@@ -225,6 +284,14 @@ def test_a_prediction_set_holds_the_best_and_what_reaches_the_threshold(classifi
             assert members[0] == result[level][0]
             threshold = models.CALIBRATION.sets[level]
             assert {p.id for p in members[1:]} == {p.id for p in result[level][1:] if p.probability >= threshold}
+
+
+def test_the_prediction_set_is_of_the_deepest_level_whatever_its_name(classifier):
+    result = classifier.classify(PHOTOS[0])
+    assert result.prediction_set() == result.prediction_set("condition")
+    levels = {f"level {i}": found for i, found in enumerate(result.levels.values())}
+    renamed = dataclasses.replace(result, levels=levels, sets={f"level {i}": s for i, s in enumerate(result.sets.values())})
+    assert renamed.prediction_set() == result.prediction_set("condition")
 
 
 def test_prepare_gives_what_the_classifier_sees(classifier):

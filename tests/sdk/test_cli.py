@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -47,6 +48,9 @@ def test_a_bad_photo_among_good_ones_is_named_and_the_others_are_answered(bundle
     [
         (["classify", "{photo}", "--fitzpatrick", "7"], 1, "fitzpatrick must be 1 to 6"),
         (["classify", "{photo}", "--fitzpatrick", "VII"], 1, "fitzpatrick must be 1 to 6"),
+        (["classify", "{photo}", "--fitzpatrick", "³"], 1, "fitzpatrick must be 1 to 6"),
+        (["classify", "{photo}", "--fitzpatrick=+-3"], 1, "fitzpatrick must be 1 to 6"),
+        (["classify", "{photo}", "--fitzpatrick="], 1, "fitzpatrick must be 1 to 6"),
         (["classify", "missing.jpg", "--model", "{bundle}"], 1, "Cannot read 'missing.jpg'"),
         (["classify", "{photo}", "--model", "missing.derm"], 1, "Cannot read 'missing.derm'"),
         (["classify", "{photo}", "--model", "{photo}"], 1, "no .derm file"),
@@ -74,10 +78,65 @@ def test_inspect_and_verify(bundle_path):
     assert done.exit_code == 0 and done.stdout.startswith("whole: tiny")
 
 
+def shell(command: str, *arguments: object, **environment: str):
+    """Runs `derm` in a shell; "$@" in the command stands for it and its arguments."""
+    derm = [sys.executable, "-c", "from derm_sdk.cli import main; main(prog_name='derm')", *map(str, arguments)]
+    return subprocess.run(
+        ["sh", "-c", command, "sh", *derm], capture_output=True, check=False, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("arguments", [["inspect", "{bundle}"], ["--help"], ["inspect", "--help"], ["--version"]])
+def test_a_full_disk_behind_stdout_is_one_sentence(bundle_path, arguments):
+    done = shell('"$@" > /dev/full', *(text.format(bundle=bundle_path) for text in arguments))
+    assert (done.returncode, done.stderr) == (1, b"Error: The system refused to read or write: No space left on device.\n")
+
+
+def test_a_reader_that_goes_away_is_no_error_to_speak_of(bundle_path):
+    done = shell('{ sleep 1; "$@"; echo $? >&2; } | true', "inspect", bundle_path)
+    assert done.stderr.strip() == b"1"
+
+
+def test_a_terminal_that_lacks_a_character_gets_a_question_mark(bundle_path, photo):
+    done = shell('"$@"', "classify", photo, "--model", bundle_path, PYTHONIOENCODING="cp1252")
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert b"?? " in done.stdout and b"answer:" in done.stdout
+
+
+def test_a_closed_stderr_stops_nothing(bundle_path, photo):
+    done = shell('"$@" 2>&-', "classify", photo, "--model", bundle_path)
+    assert done.returncode == 0 and b"answer:" in done.stdout
+
+
 def test_doctor_finds_everything_in_place():
+    """Needs the starter, derm_sdk/models/starter.derm: without it an installation is not whole."""
     done = run("doctor")
     assert "preprocessing  version 1, the same bytes as everywhere" in done.stdout
     assert "native core    compiled" in done.stdout
+    assert (done.exit_code, "FAILED" in done.stdout) == (0, False), done.stdout
+
+
+def test_doctor_opens_the_starter_and_classifies_with_it(bundle_path, monkeypatch):
+    monkeypatch.setattr("derm_sdk.cli.starter_path", lambda: str(bundle_path))
+    done = run("doctor")
+    assert done.exit_code == 0, done.stdout
+    assert "starter        tiny: opened in" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement", "message"),
+    [
+        ("starter_path", "missing.derm", "starter        FAILED: Cannot read 'missing.derm'"),
+        ("_PROBE_SHA256", "0" * 64, "preprocessing  FAILED: the prepared bytes are not those of version 1"),
+    ],
+)
+def test_doctor_names_what_fails_and_says_so_with_its_exit_code(bundle_path, monkeypatch, name, replacement, message):
+    monkeypatch.setattr("derm_sdk.cli.starter_path", lambda: str(bundle_path))
+    monkeypatch.setattr(f"derm_sdk.cli.{name}", (lambda: replacement) if name == "starter_path" else replacement)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert message in done.stdout
 
 
 def test_help_names_every_command():

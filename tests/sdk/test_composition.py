@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from derm_sdk import TaxonomyError
+from derm_sdk import BundleError, Taxonomy, TaxonomyError
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition, Head
 
@@ -50,6 +50,8 @@ def test_a_leaf_is_its_category_times_its_share_of_it():
         ({"root": Head("root", "benign", labels("benign"))}, "one graph for the whole tree"),
         ({"extra": Head("extra", "melanoma-group", ("melanoma",))}, "no other graph answers"),
         ({"root": Head("root", None, ("benign", "malignant", "oops"))}, "not in the tree"),
+        ({"expert-benign": Head("root", "benign", labels("benign"))}, "have the same id"),
+        ({"expert-benign": Head("expert-benign", "benign", ("benign",))}, "'benign' into 'benign', which is not below it"),
     ],
 )
 def test_heads_that_do_not_fit_the_tree_are_refused(changes, message):
@@ -89,3 +91,24 @@ def test_referral_says_why():
         "malignant has probability 0.40 (referred from 0.30)",
         "no category is certain enough (best 0.60, needed 0.70)",
     ]
+
+
+def test_graphs_that_split_two_nodes_into_each_other_are_refused():
+    tree = Taxonomy.from_paths(("category", "condition"), [("x", "a"), ("y", "b")])
+    heads = (Head("root", None, ("x", "y")), Head("down", "x", ("a",)), Head("up", "a", ("x",)))
+    with pytest.raises(TaxonomyError, match="'a' into 'x', which is not below it"):
+        Composition(tree, heads)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 5e-309, 1e-4, 1e4, 10**400, float("inf"), float("nan"), True, "1", None])
+def test_what_is_no_temperature_is_refused(wrong):
+    with pytest.raises(BundleError, match=r"must be from 0\.001 to 1000"):
+        Calibration(temperatures={"root": wrong})
+
+
+@pytest.mark.parametrize("field", ["answer", "sets"])
+@pytest.mark.parametrize("wrong", [-0.1, 10**400, "high", True])
+def test_a_threshold_is_checked_though_another_has_the_same_level(field, wrong):
+    thresholds = {"answer": {"category": 0.5}, "sets": {"category": 0.5}} | {field: {"category": wrong}}
+    with pytest.raises(BundleError, match="must be a probability from 0 to 1"):
+        Calibration(**thresholds)

@@ -1,6 +1,8 @@
 import os
+import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -42,3 +44,35 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path):
     with pytest.raises(FileError, match="Cannot write"):
         write_bytes(tmp_path / "folder", b"")
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]
+
+
+def test_the_umask_is_obeyed_and_never_touched_so_that_other_threads_keep_it(tmp_path, monkeypatch):
+    old = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", lambda mask: pytest.fail("os.umask is shared by all threads"))
+            write_bytes(tmp_path / "private", b"")
+        assert stat.S_IMODE((tmp_path / "private").stat().st_mode) == 0o640
+    finally:
+        os.umask(old)
+
+
+def test_threads_that_write_one_file_leave_one_of_their_contents(tmp_path):
+    contents = [bytes([i]) * 1000 for i in range(8)]
+    workers = [threading.Thread(target=write_bytes, args=(tmp_path / "x", data)) for data in contents]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (tmp_path / "x").read_bytes() in contents and os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("path", ["a\0b", "a\0b/c"])
+def test_a_null_character_in_a_path_is_one_sentence(tmp_path, path):
+    with pytest.raises(FileError, match=r"Cannot write .*null"):
+        write_bytes(tmp_path / path, b"")
+
+
+def test_a_long_name_outside_ascii_can_be_written(tmp_path):
+    write_bytes(tmp_path / ("é" * 120), b"x")
+    assert os.listdir(tmp_path) == ["é" * 120]

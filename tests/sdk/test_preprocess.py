@@ -398,6 +398,22 @@ def test_the_examples_of_the_documentation_are_true(implementation: str):
 # --- prepare ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.int64])
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_size_of_any_whole_type_gives_the_same_bytes(kind, fit, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr("derm_sdk.preprocess.native", None)
+    photo = np.random.default_rng(0).integers(0, 256, (500, 700, 3), np.uint8)
+    assert np.array_equal(prepare(photo, kind(100), fit)["rgb"], prepare(photo, 100, fit)["rgb"])
+
+
+def test_the_inputs_may_come_from_a_generator():
+    assert list(prepare(np.zeros((4, 4), np.uint8), 4, inputs=(name for name in ("gray", "rgb")))) == ["gray", "rgb"]
+    with pytest.raises(OptionError, match="Unknown input 'grey'"):
+        prepare(np.zeros((4, 4), np.uint8), 4, inputs=iter(["grey"]))
+
+
 def test_prepare_gives_the_inputs_in_the_order_asked():
     outputs = prepare(make_photo(0, 9, 12), 5, "pad", ("otsu", "rgb", "gray", "rgb"))
     assert list(outputs) == ["otsu", "rgb", "gray"]

@@ -43,6 +43,11 @@ def test_an_unknown_label_is_answered_with_the_closest_one():
         (lambda d: d["nodes"][0].update(name=""), "non-empty text"),
         (lambda d: d["nodes"].append({"id": "x", "name": "x", "level": "group", "parent": "benign"}), "no children"),
         (lambda d: d["levels"].clear(), "one or more"),
+        (lambda d: d["nodes"][-1].update(parent=["benign"]), "must be an id or null"),
+        (lambda d: d["nodes"][-1].update(parent=0), "must be an id or null"),
+        (lambda d: d["nodes"][-1].update(id=["x"]), "non-empty text"),
+        (lambda d: d["levels"].append({}), "non-empty text"),
+        (lambda d: d["levels"].extend(f"level {i}" for i in range(5000)), "at most 32 levels"),
     ],
 )
 def test_what_is_no_tree_is_refused(change, message):

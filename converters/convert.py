@@ -23,6 +23,7 @@ from derm_sdk.files import write_bytes
 from derm_sdk.preprocess import derive_inputs
 from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.manifest import Dataset, Photo, Split
+from derm_toolkit.evaluation.bootstrap import units
 from derm_toolkit.evaluation.calibrate import fit_calibration
 from derm_toolkit.evaluation.predict import Logits, measure_quality, predict_bundle, predict_models
 from derm_toolkit.training.run import Run, read_run
@@ -106,7 +107,7 @@ def convert_run(
             (trained_calibration, _trained_logits(run, photos, cache)),
             (calibration, predict_bundle(uncalibrated, photos, cache)),
             [photo.leaf for photo in photos],
-            [split.clusters.get(photo.digest, photo.digest) for photo in photos],
+            units(photos, split),
             [photo.fitzpatrick for photo in photos],
         )
     _show(console, report)
@@ -216,7 +217,8 @@ def _test_figures(run: Run, dataset: Dataset, split: Split) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text("utf-8"))
-        same = (found["dataset"], found["split"]) == (dataset.digest, split.digest)
+        expected = (dataset.digest, split.digest, run.model_digest, None)
+        same = (found["dataset"], found["split"], found.get("model_sha256"), found.get("other_split")) == expected
     except (ValueError, KeyError, TypeError) as error:
         raise ConversionError(f"{str(path)!r} is damaged; run derm-toolkit evaluate again.") from error
     return found if same else {}

@@ -12,11 +12,14 @@ checksum is made again. Each is renamed into place whole, so runs may share a ca
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import math
 import mmap
 import os
+import shutil
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -114,6 +117,7 @@ class PhotoCache:
         Raises:
             DataError, ImageError, FileError: as `read`; what was made before stays.
         """
+        remove_leftovers(self.folder)
         waiting = iter(photos)
         made = done = 0
         pool = ThreadPoolExecutor(workers, thread_name_prefix="cache")
@@ -162,6 +166,18 @@ class PhotoCache:
             file.write(self._header)
             file.write(data)
             file.write(zlib.crc32(data).to_bytes(_CRC_BYTES, "little"))
+
+
+def remove_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
+    """Removes what killed writers left in a folder: files `.*.tmp` and folders `.model-*`, untouched for a day."""
+    limit = time.time() - older_than_s
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            unfinished = entry.name.startswith(".") and entry.name.endswith(".tmp") and entry.is_file(follow_symlinks=False)
+            scratch = entry.name.startswith(".model-") and entry.is_dir(follow_symlinks=False)
+            with contextlib.suppress(OSError):
+                if (unfinished or scratch) and entry.stat(follow_symlinks=False).st_mtime < limit:
+                    shutil.rmtree(entry.path) if scratch else os.unlink(entry.path)
 
 
 def read_photo(dataset: Dataset, photo: Photo) -> Pixels:

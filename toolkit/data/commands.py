@@ -98,21 +98,20 @@ def split_command(folder: Path, ratios: str, seed: int, duplicates: str, folds: 
     by a photo the model has seen. Conditions and skin types are spread as evenly as these groups allow.
     """
     from .duplicates import find_clusters
-    from .manifest import read_dataset, write_split
+    from .manifest import check_split_path, read_dataset, write_split
     from .split import check_ratios, make_folds, make_split
 
     shares = check_ratios(_numbers(ratios))
+    output = output or folder / "splits.csv"
+    paths = [output] if folds is None else [output.with_stem(f"{output.stem}-fold{n}") for n in range(1, folds + 1)]
+    for path in paths:
+        check_split_path(path)
     dataset = read_dataset(folder)
     with _progress("Comparing photos") as progress:
         clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress)
     _print_clusters(clusters, asked=duplicates)
-    output = output or folder / "splits.csv"
-    if folds is None:
-        results = [(output, make_split(dataset, clusters, shares, seed))]
-    else:
-        made = make_folds(dataset, clusters, folds, seed)
-        results = [(output.with_stem(f"{output.stem}-fold{n}"), result) for n, result in enumerate(made, start=1)]
-    for path, result in results:
+    made = [make_split(dataset, clusters, shares, seed)] if folds is None else make_folds(dataset, clusters, folds, seed)
+    for path, result in zip(paths, made, strict=True):
         write_split(path, result.split, dataset)
         _print_split(result, path)
 

@@ -12,6 +12,7 @@ are left out and reported by row number; a contradiction in the labels stops the
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -39,6 +40,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 PROBLEMS = {
     "unlabelled": "a label is empty; left out",
     "missing": "no such photo in the folder; left out",
+    "ambiguous": "several photos in the folder could be meant; left out",
     "unreadable": "the photo cannot be decoded; left out",
     "wrongly_labelled": "qc says 'Wrongly labelled'; left out (--keep-wrongly-labelled keeps them)",
     "repeated": "the same bytes and label as an earlier row; left out",
@@ -174,7 +176,7 @@ def read_rows(table: Path, fixed_tree: Taxonomy | None = None) -> tuple[str, tup
 
 
 def tidy(label: str) -> str:
-    """A label in lower case with single spaces: "  Basal  Cell Carcinoma" -> "basal cell carcinoma"."""
+    """A label in lower case with single spaces, by which labels are compared: "  Bowen's  Disease" -> "bowen's disease"."""
     return " ".join(label.lower().split())
 
 
@@ -195,7 +197,7 @@ def parse_fitzpatrick(text: str) -> int | None:
 
 
 def _fitzpatrick17k_row(number: int, cells: Mapping[str, str]) -> Row:
-    labels = tuple(tidy(cells[name]) for name in ("three_partition_label", "nine_partition_label", "label"))
+    labels = tuple(" ".join(cells[name].split()) for name in ("three_partition_label", "nine_partition_label", "label"))
     md5 = cells["md5hash"].lower()
     return Row(number, md5, labels, cells["fitzpatrick_scale"], "fitzpatrick17k", md5=md5, qc=cells.get("qc", ""))
 
@@ -204,7 +206,7 @@ def _photos_row(number: int, cells: Mapping[str, str], levels: Sequence[str]) ->
     def get(name: str) -> str:
         return cells.get(name, "")
 
-    labels = tuple(tidy(get(level)) for level in levels)
+    labels = tuple(" ".join(get(level).split()) for level in levels)
     file = get("file").replace("\\", "/").removeprefix("./")
     return Row(number, file, labels, get("fitzpatrick"), get("source"), get("patient_id"), get("lesion_id"), qc=get("qc"))
 
@@ -218,21 +220,26 @@ def _of_sources(rows: list[Row], sources: Sequence[str], name: str) -> list[Row]
 
 
 def _labelled(rows: list[Row], levels: tuple[str, ...], tree: Taxonomy | None, name: str, report: ImportReport) -> list[Row]:
-    """Leaves out rows with an empty label, and makes sure that the others form a tree, or fit the given one."""
+    """Leaves out rows with an empty label, and makes sure that the others form a tree, or fit the given one.
+
+    A label is spelled as it is where it comes first, or as in the given tree.
+    """
     labelled = []
+    spelling: dict[tuple[str, str], str] = {}
     for row in rows:
         if all(row.labels):
-            labelled.append(row)
+            names = tuple(
+                spelling.setdefault((level, tidy(label)), label) for level, label in zip(levels, row.labels, strict=True)
+            )
+            labelled.append(dataclasses.replace(row, labels=names))
         else:
             gaps = ", ".join(level for level, label in zip(levels, row.labels, strict=True) if not label)
             report.findings["unlabelled"].append((row.number, f"{row.file}: no {gaps}"))
     if tree is None:
         _check_parents(labelled, levels, name)
         return labelled
-    paths = {path[-1]: path for path in (label_path(tree, leaf) for leaf in tree.leaves)}
-    return [
-        _fit_tree(row, levels, tree, {tidy(condition): path for condition, path in paths.items()}, name) for row in labelled
-    ]
+    paths = {tidy(path[-1]): path for path in (label_path(tree, leaf) for leaf in tree.leaves)}
+    return [_fit_tree(row, levels, tree, paths, name) for row in labelled]
 
 
 def _check_parents(rows: Sequence[Row], levels: Sequence[str], name: str) -> None:
@@ -249,7 +256,7 @@ def _check_parents(rows: Sequence[Row], levels: Sequence[str], name: str) -> Non
 
 
 def _fit_tree(row: Row, levels: Sequence[str], tree: Taxonomy, paths: Mapping[str, tuple[str, ...]], name: str) -> Row:
-    condition = row.labels[-1]
+    condition = tidy(row.labels[-1])
     if condition not in paths:
         raise DataError(
             f"Row {row.number} of {name}: the condition {condition!r} is not in the taxonomy." + closest(condition, paths)
@@ -257,30 +264,34 @@ def _fit_tree(row: Row, levels: Sequence[str], tree: Taxonomy, paths: Mapping[st
     path = paths[condition]
     for level, label in zip(levels[:-1], row.labels[:-1], strict=True):
         wanted = path[tree.levels.index(level)] if level in tree.levels else label
-        if tidy(wanted) != label:
+        if tidy(wanted) != tidy(label):
             raise DataError(f"Row {row.number} of {name}: the taxonomy puts {condition!r} under {wanted!r}; got {label!r}.")
-    return Row(**{**vars(row), "labels": path})
+    return dataclasses.replace(row, labels=path)
 
 
 def _locate(rows: Sequence[Row], photo_folder: Path, report: ImportReport) -> list[tuple[Row, str]]:
     """Finds each row's file: by its path, else by the path in any case, else (no suffix given) by the name alone."""
     exact: set[str] = set()
-    loose: dict[str, str] = {}
+    in_any_case: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for folder, folders, files in os.walk(photo_folder):
         folders.sort()
         for file in sorted(files):
             path = (Path(folder) / file).relative_to(photo_folder).as_posix()
             exact.add(path)
-            loose.setdefault(path.lower(), path)
+            in_any_case.setdefault(path.lower(), []).append(path)
             if Path(file).suffix.lower() in SUFFIXES:
-                loose.setdefault(Path(file).stem.lower(), path)
+                by_name.setdefault(Path(file).stem.lower(), []).append(path)
     located = []
     for row in rows:
-        found = row.file if row.file in exact else loose.get(row.file.lower())
-        if found is None:
-            report.findings["missing"].append((row.number, row.file))
+        key = row.file.lower()
+        found = [row.file] if row.file in exact else in_any_case.get(key) or by_name.get(key, [])
+        if len(found) == 1:
+            located.append((row, found[0]))
+        elif found:
+            report.findings["ambiguous"].append((row.number, f"{row.file}: {' or '.join(found[:3])}"))
         else:
-            located.append((row, found))
+            report.findings["missing"].append((row.number, row.file))
     return located
 
 

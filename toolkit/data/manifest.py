@@ -32,6 +32,7 @@ from .table import read_table, require_columns, table_bytes
 SPLITS = ("train", "validation", "calibration", "test")
 FORMAT = 1
 SPLIT_COLUMNS = ("digest", "file", "split", "cluster")
+_DATASET_FILES = ("manifest.csv", "photos.csv", "dataset.json", "taxonomy.json", "import.json")
 _BEFORE_LABELS = ("file", "digest", "leaf")
 _AFTER_LABELS = ("fitzpatrick", "source", "patient_id", "lesion_id", "width", "height")
 
@@ -229,11 +230,27 @@ def read_split(path: str | os.PathLike[str], dataset: Dataset, *, allow_leaks: b
     return split
 
 
-def write_split(path: str | os.PathLike[str], split: Split, dataset: Dataset, *, allow_leaks: bool = False) -> None:
-    """Writes splits.csv, and `split.details` beside it as JSON; refuses what `read_split` would refuse."""
+def check_split_path(path: str | os.PathLike[str]) -> None:
+    """Raises DataError unless a split may be written to `path`, and its details to the .json beside it."""
     path = Path(path)
+    about = path.with_suffix(".json")
     if path.suffix != ".csv":
         raise DataError(f"A split is written to a .csv file; got {path.name!r}.")
+    if path.name.lower() in _DATASET_FILES or about.name.lower() in _DATASET_FILES:
+        raise DataError(f"{path.name} and {about.name} cannot hold a split: a data set needs these names; choose another.")
+    try:
+        if path.exists():
+            read_table(path, SPLIT_COLUMNS)
+        if about.exists() and not {"dataset", "digest"} <= _read_json(about).keys():
+            raise DataError(f"{about.name} has no digest.")
+    except DataError as error:
+        raise DataError(f"{str(path)!r} or {about.name!r} exists and is no split ({error}); choose another name.") from error
+
+
+def write_split(path: str | os.PathLike[str], split: Split, dataset: Dataset, *, allow_leaks: bool = False) -> None:
+    """Writes splits.csv, and `split.details` beside it as JSON; refuses what `read_split` and `check_split_path` refuse."""
+    path = Path(path)
+    check_split_path(path)
     rows = []
     for photo in dataset.photos:
         side = split.assignments.get(photo.digest)

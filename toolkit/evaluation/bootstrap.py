@@ -1,36 +1,59 @@
-"""Bootstrap intervals: whole clusters (near duplicates, patients) are drawn again, not single photos, and all at once.
+"""Bootstrap intervals: whole groups (near duplicates, patients, lesions) are drawn again, not single photos.
 
-Photos of a cluster resemble each other; drawn one by one they would make every interval too narrow.
+Photos of a group resemble each other; drawn one by one they would make every interval too narrow. Replicates are made in
+blocks, so that any number of photos takes about the same memory.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.duplicates import connected
+from ..data.manifest import Photo, Split
+
 Floats = NDArray[np.float64]
 Interval = tuple[float, float] | None
+BLOCK_BYTES = 1 << 23  # of one block of weights; drawing it and ranking by it take about five times as much
 
 
-def resampled_weights(clusters: Sequence[str], replicates: int, seed: int) -> Floats:
-    """How often each photo occurs in each replicate.
+def units(photos: Sequence[Photo], split: Split | None) -> list[str]:
+    """What is resampled together: the groups that no split may cut, joined by cluster, patient or lesion.
 
     Args:
-        clusters: [N] names of the photos' clusters.
-        replicates: B.
-        seed: 0 or more.
+        photos: [N] of them.
+        split: knows the clusters of near duplicates; None where there is no split.
     Returns:
-        float64 [B, N], whole numbers.
+        [N] names of the photos' groups.
+    """
+    names = [split.clusters.get(photo.digest, photo.digest) if split else photo.digest for photo in photos]
+    first = connected(len(photos), [names, [photo.patient_id for photo in photos], [photo.lesion_id for photo in photos]])
+    return [names[index] for index in first]
+
+
+def weight_blocks(clusters: Sequence[str], replicates: int, seed: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Floats]:
+    """How often each photo occurs in each replicate, some replicates at a time.
+
+    Args:
+        clusters: [N] names of the photos' groups.
+        replicates: B.
+        seed: 0 or more; the replicates do not depend on the size of the blocks.
+        block_bytes: about how large a block may be.
+    Yields:
+        float64 [b, N], whole numbers; the b add up to B.
     """
     names, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     stream = np.random.Generator(np.random.PCG64(seed))
-    drawn = stream.integers(0, len(names), (replicates, len(names)))
-    offsets = np.arange(replicates)[:, None] * len(names)
-    counts = np.bincount((drawn + offsets).ravel(), minlength=replicates * len(names)).reshape(replicates, len(names))
-    return np.asarray(counts[:, member], np.float64)
+    size = max(1, block_bytes // (8 * len(member)))
+    for start in range(0, replicates, size):
+        count = min(size, replicates - start)
+        drawn = stream.integers(0, len(names), (count, len(names)))
+        drawn += np.arange(count)[:, None] * len(names)
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        yield np.asarray(counts[:, member], np.float64)
 
 
 def interval(values: Floats) -> Interval:

@@ -139,7 +139,8 @@ def refer_threshold(composition: Composition, nodes: Floats, leaves: Sequence[st
     """The probability of `node` from which a photo is referred.
 
     It is the largest one that at least `sensitivity` of the node's photos reach, lowered as far as that refers more of
-    them and no other photo. 0.5 where the node has no photo.
+    them and no other photo, and never above 0.5: what is more likely than not is always referred, however sure the model is
+    of its own photos. 0.5 where the node has no photo.
     """
     below = set(composition.taxonomy.leaves_under(node))
     positive = np.array([leaf in below for leaf in leaves], np.bool_)
@@ -149,7 +150,7 @@ def refer_threshold(composition: Composition, nodes: Floats, leaves: Sequence[st
         return 0.5
     largest = reached[max(1, math.ceil(sensitivity * len(reached) - 1e-9)) - 1]
     next_other = scores[~positive & (scores < largest)].max(initial=-1.0)
-    return float(min(1.0, reached[reached > next_other].min()))
+    return float(min(0.5, reached[reached > next_other].min()))
 
 
 def quality_limits(measures: Mapping[str, NDArray[Any]]) -> dict[str, tuple[float, float]]:

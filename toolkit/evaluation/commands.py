@@ -21,11 +21,21 @@ _SIDES = ("train", "validation", "calibration", "test", "all")
 @click.option("--data", type=_FOLDER, help="Data set folder; a run knows its own.")
 @click.option("--split", "side", type=click.Choice(_SIDES), default="test", show_default=True, help="Which photos.")
 @click.option("--splits", type=_FILE, help="The split's file; the run's own, or DATA/splits.csv, unless given.")
-@click.option("--json", "output", type=_FILE, help="Where the figures go; RUN/evaluation/SPLIT.json for a run.")
+@click.option(
+    "--allow-other-split", is_flag=True, help="Take another split of the training's photos; it may flatter the model."
+)
+@click.option("--json", "output", type=_FILE, help="Where the figures go; RUN/evaluation/SPLIT.json for a run's own split.")
 @click.option("--cache", type=_FOLDER, help="Folder of the photo caches; DATA/cache unless given.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap intervals.")
 def evaluate(
-    model: Path, data: Path | None, side: str, splits: Path | None, output: Path | None, cache: Path | None, seed: int
+    model: Path,
+    data: Path | None,
+    side: str,
+    splits: Path | None,
+    allow_other_split: bool,
+    output: Path | None,
+    cache: Path | None,
+    seed: int,
 ) -> None:
     """Print how good a model is: by level of the tree and by skin type, with 95 % intervals and majority baselines.
 
@@ -58,11 +68,15 @@ def evaluate(
         subject = run_subject(run, workers)
         dataset, split = _of_run(run, data, splits, side)
         own = data is None or dataset.digest == run.data["dataset"]
-        output = output or (model / "evaluation" / (f"{side}.json" if own else f"{dataset.folder.name}-{side}.json"))
+        if splits is None:  # figures on a split of the user's choice are not the run's own
+            name = f"{side}.json" if own else f"{dataset.folder.resolve().name}-{side}.json"
+            output = output or model / "evaluation" / name
     else:
         raise FileError(f"There is no run folder and no .derm file {str(model)!r}.")
     reporter = Reporter(console=Console(stderr=True, highlight=False))
-    found = evaluate_subject(subject, dataset, split, side, cache, workers, seed, reporter)
+    found = evaluate_subject(
+        subject, dataset, split, side, cache, workers, seed, reporter, allow_other_split=allow_other_split
+    )
     if output is not None:
         write_text(output, json.dumps(found, indent=1) + "\n")
     print_figures(found, f"{subject.name}, {side}", Console(highlight=False))

@@ -7,8 +7,8 @@ fewer than 20 photos gives its n only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition
 from derm_sdk.errors import OptionError
 
-from .bootstrap import Floats, aurocs, class_scores, interval, resampled_weights, weighted_means
+from .bootstrap import Floats, aurocs, class_scores, interval, weight_blocks, weighted_means
 
 LEAST_PHOTOS = 20
 REPLICATES = 1000
 ECE_BINS = 10
+Spread = Callable[[Floats], Floats]
 SKIN_TYPES: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6, None)
 
 
@@ -36,7 +37,7 @@ class Answers:
         nodes: float64 [N, nodes], calibrated probabilities, as `Calibration.nodes` gives them.
         leaves: [N] true conditions, ids.
         skin_types: [N], 1..6 or None.
-        clusters: [N] names of the clusters to resample.
+        clusters: [N] names of what is resampled together, from `bootstrap.units`.
     """
 
     composition: Composition
@@ -83,17 +84,55 @@ def figures(answers: Answers, replicates: int, seed: int) -> dict[str, Any]:
     count = len(answers.leaves)
     if count < LEAST_PHOTOS:
         return {"n": count}
-    weights = resampled_weights(answers.clusters, replicates, seed)
-    levels = {level: level_figures(answers, level, weights) for level in answers.composition.taxonomy.levels}
+    levels = {level: level_figures(answers, level) for level in answers.composition.taxonomy.levels}
     top = answers.composition.taxonomy.levels[0]
-    levels[top]["ece"] = _calibration_error(answers, top, weights)
+    levels[top]["ece"] = _calibration_error(answers, top)
     found: dict[str, Any] = {"n": count, "clusters": len(set(answers.clusters)), "levels": levels}
-    refer = refer_figures(answers, weights)
-    return found | ({"refer": refer} if refer else {})
+    refer = refer_figures(answers)
+    found |= {"refer": refer} if refer else {}
+    cells = _cells_in(found)
+    for weights in weight_blocks(answers.clusters, replicates, seed):
+        for cell in cells:
+            cell.replicates.append(cell.spread(weights))
+    return dict(_resolved(found))
 
 
-def level_figures(answers: Answers, level: str, weights: Floats) -> dict[str, Any]:
-    """The figures of one level of the tree."""
+@dataclass
+class Cell:
+    """A figure whose interval is still to come.
+
+    Attributes:
+        value: over all photos.
+        spread: weights [b, N] -> the figure in each of these replicates, [b].
+        replicates: what `spread` gave so far.
+    """
+
+    value: float
+    spread: Spread
+    replicates: list[Floats] = field(default_factory=list)
+
+    def resolve(self) -> dict[str, float] | None:
+        """JSON-ready, with the interval; None where the figure is not defined."""
+        limits = interval(np.concatenate(self.replicates))
+        if limits is None or not np.isfinite(self.value):
+            return None
+        return {"value": self.value, "low": limits[0], "high": limits[1]}
+
+
+def _cells_in(found: Any) -> list[Cell]:
+    if isinstance(found, dict):
+        return [cell for each in found.values() for cell in _cells_in(each)]
+    return [found] if isinstance(found, Cell) else []
+
+
+def _resolved(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _resolved(each) for name, each in found.items()}
+    return found.resolve() if isinstance(found, Cell) else found
+
+
+def level_figures(answers: Answers, level: str) -> dict[str, Any]:
+    """The figures of one level of the tree, cells unresolved."""
     taxonomy, columns = answers.composition.taxonomy, answers.composition.columns(level)
     place = {node.id: index for index, node in enumerate(taxonomy.at(level))}
     truth = np.array([place[taxonomy.ancestor(leaf, level)] for leaf in answers.leaves], np.int64)
@@ -101,12 +140,27 @@ def level_figures(answers: Answers, level: str, weights: Floats) -> dict[str, An
     predicted = probabilities.argmax(axis=1)
     surprise = -np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, 1.0))
     points = point_scores(truth, predicted)
-    spreads = class_scores(truth, predicted, len(columns), weights)
-    found = {name: _cell(points[name], spreads[name]) for name in points}
-    found["log_loss"] = _cell(float(surprise.mean()), weighted_means(surprise, weights))
+    scores = _once_per_block(lambda weights: class_scores(truth, predicted, len(columns), weights))
+    found: dict[str, Any] = {
+        name: Cell(points[name], lambda weights, name=name: scores(weights)[name])  # type: ignore[misc]
+        for name in points
+    }
+    found["log_loss"] = Cell(float(surprise.mean()), lambda weights: weighted_means(surprise, weights))
     found["majority_accuracy"] = {"value": float(np.bincount(truth).max() / len(truth))}
     found["classes"] = {"value": len(np.unique(truth))}
-    return found | _answer_figures(answers, level, probabilities, truth, weights)
+    return found | _answer_figures(answers, level, probabilities, truth)
+
+
+def _once_per_block(scores: Callable[[Floats], dict[str, Floats]]) -> Callable[[Floats], dict[str, Floats]]:
+    """Several cells ask for parts of the same scores, one after the other: they are computed for the first only."""
+    kept: list[Any] = [None, {}]
+
+    def ask(weights: Floats) -> dict[str, Floats]:
+        if kept[0] is not weights:
+            kept[:] = weights, scores(weights)
+        return dict(kept[1])
+
+    return ask
 
 
 def point_scores(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
@@ -124,8 +178,10 @@ def point_scores(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict
     }
 
 
-def refer_figures(answers: Answers, weights: Floats) -> dict[str, Any] | None:
-    """AUROC of the referred node ("malignant"), sensitivity and specificity of `refer`; None for a tree without it."""
+def refer_figures(answers: Answers) -> dict[str, Any] | None:
+    """AUROC of the referred node ("malignant"), sensitivity and specificity of `refer`, cells unresolved; None for a tree
+    without it.
+    """
     composition, calibration = answers.composition, answers.calibration
     node = calibration.refer_node or _malignant(composition)
     if node is None:
@@ -138,13 +194,13 @@ def refer_figures(answers: Answers, weights: Floats) -> dict[str, Any] | None:
     found = {
         "node": node,
         "positives": int(positive.sum()),
-        "auroc": _cell(auroc, aurocs(scores, positive, weights)) if both else None,
+        "auroc": Cell(auroc, lambda weights: aurocs(scores, positive, weights)) if both else None,
     }
     if calibration.refer_node is not None:
         referred = calibration.refers(composition, answers.nodes)
         found["threshold"] = calibration.refer_threshold
-        found["sensitivity"] = _share(referred, positive, weights)
-        found["specificity"] = _share(~referred, ~positive, weights)
+        found["sensitivity"] = _share(referred, positive)
+        found["specificity"] = _share(~referred, ~positive)
     return found
 
 
@@ -164,7 +220,7 @@ def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], wei
     return np.asarray(np.abs(gaps).sum(axis=1) / weights.sum(axis=1))
 
 
-def _calibration_error(answers: Answers, level: str, weights: Floats) -> dict[str, float] | None:
+def _calibration_error(answers: Answers, level: str) -> Cell:
     taxonomy, columns = answers.composition.taxonomy, answers.composition.columns(level)
     ids = [node.id for node in taxonomy.at(level)]
     probabilities = answers.nodes[:, columns]
@@ -172,12 +228,10 @@ def _calibration_error(answers: Answers, level: str, weights: Floats) -> dict[st
     right = np.array([ids[b] == taxonomy.ancestor(leaf, level) for b, leaf in zip(best, answers.leaves, strict=True)])
     confidence = probabilities.max(axis=1)
     point = expected_calibration_error(confidence, right, np.ones((1, len(right))))[0]
-    return _cell(float(point), expected_calibration_error(confidence, right, weights))
+    return Cell(float(point), lambda weights: expected_calibration_error(confidence, right, weights))
 
 
-def _answer_figures(
-    answers: Answers, level: str, probabilities: Floats, truth: NDArray[np.int64], weights: Floats
-) -> dict[str, Any]:
+def _answer_figures(answers: Answers, level: str, probabilities: Floats, truth: NDArray[np.int64]) -> dict[str, Any]:
     """How often the truth is in the prediction set, the set's mean size, how often the model answers, and how rightly."""
     composition, calibration = answers.composition, answers.calibration
     inside = probabilities >= calibration.sets.get(level, 0.0)
@@ -190,32 +244,29 @@ def _answer_figures(
             given[row] = True
             right[row] = composition.taxonomy.ancestor(answer, level) == composition.taxonomy.ancestor(leaf, level)
     return {
-        "set_coverage": _mean_cell(held, weights),
-        "set_size": _mean_cell(sizes, weights),
-        "answered": _mean_cell(given, weights),
-        "answered_accuracy": _share(right, given, weights),
+        "set_coverage": _mean_cell(held),
+        "set_size": _mean_cell(sizes),
+        "answered": _mean_cell(given),
+        "answered_accuracy": _share(right, given),
     }
 
 
-def _mean_cell(values: NDArray[Any], weights: Floats) -> dict[str, float] | None:
+def _mean_cell(values: NDArray[Any]) -> Cell:
     values = np.asarray(values, np.float64)
-    return _cell(float(values.mean()), weighted_means(values, weights))
+    return Cell(float(values.mean()), lambda weights: weighted_means(values, weights))
 
 
-def _share(chosen: NDArray[np.bool_], among: NDArray[np.bool_], weights: Floats) -> dict[str, float] | None:
+def _share(chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Cell | None:
     """The share of `chosen` among the photos of `among`; None where there are none."""
     if not among.any():
         return None
-    value = float((chosen & among).sum() / among.sum())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return _cell(value, (weights @ (chosen & among)) / (weights @ among))
+    both = chosen & among
 
+    def spread(weights: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((weights @ both) / (weights @ among))
 
-def _cell(value: float, replicates: Floats) -> dict[str, float] | None:
-    limits = interval(replicates)
-    if limits is None or not np.isfinite(value):
-        return None
-    return {"value": value, "low": limits[0], "high": limits[1]}
+    return Cell(float(both.sum() / among.sum()), spread)
 
 
 def _malignant(composition: Composition) -> str | None:
@@ -223,9 +274,3 @@ def _malignant(composition: Composition) -> str | None:
         return composition.taxonomy.node("malignant").id
     except OptionError:
         return None
-
-
-def summary(found: Mapping[str, Any], level: str, metric: str) -> float | None:
-    """One value out of `evaluate`'s figures over all photos; None where it is not defined."""
-    cell = found["all"].get("levels", {}).get(level, {}).get(metric)
-    return None if cell is None else cell["value"]

@@ -18,6 +18,8 @@ from ..training.feed import batches_in_order, exact_photo, feed
 if TYPE_CHECKING:
     import keras
 
+    from derm_sdk import Bundle
+
 Logits = dict[str, NDArray[np.float32]]
 Tick = Callable[[int, int], None]
 
@@ -56,14 +58,17 @@ def predict_models(
             found[graph].append(np.asarray(model.predict_on_batch([batch[name] for name in inputs[graph]]), np.float32))
         done += len(indices)
         progress(done, len(photos))
-    return {graph: np.concatenate(rows) for graph, rows in found.items()}
+    none = {graph: np.zeros((0, model.outputs[0].shape[-1]), np.float32) for graph, model in models.items()}
+    return {graph: np.concatenate([none[graph], *rows]) for graph, rows in found.items()}
 
 
-def predict_bundle(path: str | Path, photos: Sequence[Photo], cache: PhotoCache, progress: Tick = _quiet) -> Logits:
+def predict_bundle(
+    bundle: Bundle | str | Path, photos: Sequence[Photo], cache: PhotoCache, progress: Tick = _quiet
+) -> Logits:
     """Runs a `.derm` file on every photo, as the device does.
 
     Args:
-        path: the bundle.
+        bundle: it, or its path.
         photos: [N] of them.
         cache: the exact cache of the bundle's size and fit.
         progress: called with (photos done, photos in all).
@@ -75,11 +80,12 @@ def predict_bundle(path: str | Path, photos: Sequence[Photo], cache: PhotoCache,
     from derm_sdk import Classifier
 
     rows: list[Mapping[str, NDArray[Any]]] = []
-    with Classifier(path) as classifier:
+    with Classifier(bundle) as classifier:
         for photo in photos:
             rows.append(classifier.logits(cache.read(photo)))
             progress(len(rows), len(photos))
-    return {graph: np.stack([row[graph] for row in rows]).astype(np.float32) for graph in rows[0]} if rows else {}
+        none = {head.graph: np.zeros((0, len(head.labels)), np.float32) for head in classifier.composition.heads}
+    return {graph: np.array([row[graph] for row in rows], np.float32) if rows else none[graph] for graph in none}
 
 
 def measure_quality(photos: Iterable[Photo], cache: PhotoCache, root_logits: NDArray[Any]) -> dict[str, NDArray[np.float64]]:

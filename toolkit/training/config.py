@@ -140,7 +140,7 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         table = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise FileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise ConfigError(f"{str(path)!r} is no TOML file ({error}).") from error
     for override in overrides:
         _override(table, override)
@@ -181,7 +181,7 @@ def _override(table: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set needs KEY=VALUE, such as training.epochs=20; got {override!r}.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     for part in parts[:-1]:
         table = table.setdefault(part, {})

@@ -43,8 +43,8 @@ def shuffled_batches(count: int, batch_size: int, stream: np.random.Generator) -
 
 
 def batches_in_order(count: int, batch_size: int) -> list[Indices]:
-    """Every photo once, in order, sizes differing by at most one."""
-    return np.array_split(np.arange(count), max(1, -(-count // batch_size)))
+    """Every photo once, in order, sizes differing by at most one; no batch where there is no photo."""
+    return np.array_split(np.arange(count), -(-count // batch_size)) if count else []
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

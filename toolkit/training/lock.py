@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -27,23 +29,44 @@ def exclusive(folder: Path) -> Iterator[None]:
         RunError: another training holds it.
         FileError: the folder cannot be written.
     """
-    path = folder / NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file: IO[bytes] = path.open("ab")
-    except OSError as error:
-        raise FileError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise RunError(
-                    f"Another training is at work in {str(folder)!r}; wait for it, or choose another --out."
-                ) from error
+    with _held(folder):
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):
-                path.unlink()
-                folder.rmdir()
+            _take_away_if_empty(folder)
+
+
+def _held(folder: Path) -> IO[bytes]:
+    """Opens and locks the lock file. It stays where it is: a lock on a file that another one replaced guards nothing."""
+    path = folder / NAME
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file: IO[bytes] = path.open("ab")
+        except OSError as error:
+            raise FileError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is None or os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+            file.close()  # taken away between opening and locking
+        except FileNotFoundError:
+            file.close()
+        except BlockingIOError as error:
+            file.close()
+            raise RunError(
+                f"Another training is at work in {str(folder)!r}; wait for it, or choose another --out."
+            ) from error
+        except OSError as error:
+            if error.errno in (errno.ENOTSUP, errno.EOPNOTSUPP):  # some network drives; there it is up to the user
+                return file
+            file.close()
+            raise FileError(f"Cannot lock {str(path)!r}: {error.strerror or error}.") from error
+
+
+def _take_away_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if os.listdir(folder) == [NAME]:
+            (folder / NAME).unlink()
+            folder.rmdir()

@@ -10,6 +10,7 @@ evaluation/<split>.json      written by `derm-toolkit evaluate`
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition
-from derm_sdk.errors import BundleError, FileError, TaxonomyError
+from derm_sdk.errors import BundleError, FileError, TaxonomyError, closest
 from derm_sdk.preprocess import INPUT_CHANNELS, PREPROCESSING_VERSION
 from derm_sdk.taxonomy import Taxonomy
 
@@ -84,8 +85,35 @@ class Run:
         return dataset
 
     def split(self, dataset: Dataset) -> Split:
-        """The split of the training, out of the run folder. Raises DataError as `read_split`."""
-        return read_split(self.folder / "splits.csv", dataset)
+        """The split of the training, out of the run folder.
+
+        Raises:
+            RunError: splits.csv is not the one that dataset.json records.
+            DataError, FileError: as `read_split`.
+        """
+        split = read_split(self.folder / "splits.csv", dataset)
+        if split.digest != self.data["split"]:
+            raise RunError(
+                f"splits.csv in {str(self.folder)!r} is not the split that the run was made with; restore it, or name "
+                "another split with --splits."
+            )
+        return split
+
+    @property
+    def model_digest(self) -> str:
+        """SHA-256, 64 hex digits, over the bytes of the graphs' .keras files, the root's first, then calibration.json.
+
+        Figures say by it which weights they are about. Raises RunError when a file is missing.
+        """
+        digest = hashlib.sha256()
+        for path in (*(self.model_path(spec.id) for spec in self.graphs), self.folder / "calibration.json"):
+            try:
+                digest.update(path.read_bytes())
+            except FileNotFoundError as error:
+                raise RunError(f"{str(path)!r} is missing. {_go_on(self.folder)}") from error
+            except OSError as error:
+                raise FileError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+        return digest.hexdigest()
 
     def exact_cache(self, dataset: Dataset, root: str | os.PathLike[str] | None = None) -> PhotoCache:
         """The cache of the bytes that the networks see; in the data set's folder unless `root` is given."""
@@ -120,12 +148,25 @@ class Run:
         return model
 
     def calibration(self) -> Calibration:
-        """What was fitted on the calibration split. Raises RunError when it is missing or damaged."""
+        """What was fitted on the calibration split. Raises RunError when it is missing, damaged or another model's."""
         path = self.folder / "calibration.json"
+        if not path.exists():  # it is written last
+            raise RunError(f"calibration.json is missing in {str(self.folder)!r}. {_go_on(self.folder)}")
         try:
-            return Calibration.from_dict(_read_json(path))
+            calibration = Calibration.from_dict(_read_json(path))
         except BundleError as error:
             raise RunError(f"{str(path)!r}: {error}") from error
+        taxonomy = self.composition.taxonomy
+        graphs, nodes = [spec.id for spec in self.graphs], [node.id for node in taxonomy.nodes]
+        for what, names, known in (
+            ("graph", calibration.temperatures, graphs),
+            ("level", {**calibration.answer, **calibration.sets}, taxonomy.levels),
+            ("node", [calibration.refer_node] if calibration.refer_node is not None else [], nodes),
+        ):
+            for name in names:
+                if name not in known:
+                    raise RunError(f"{str(path)!r} names the {what} {name!r}, which the run lacks." + closest(name, known))
+        return calibration
 
 
 def read_run(folder: str | os.PathLike[str]) -> Run:
@@ -178,6 +219,10 @@ def recorded_data(folder: Path) -> Path:
             f"The data of the run in {str(folder)!r} were in {str(place)!r}, which is gone; name them with --data."
         )
     return place
+
+
+def _go_on(folder: Path) -> str:
+    return f"If the training was interrupted, go on with 'derm-toolkit train --resume --out {folder}'."
 
 
 def _check_finished(folder: Path) -> None:

@@ -91,6 +91,8 @@ def _tuple(value: object, kinds: tuple[Any, ...], limits: Mapping[str, Any], key
 
 
 def _scalar(value: object, kind: type, limits: Mapping[str, Any], key: str) -> Any:
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        raise ConfigError(f"{key} must be a number of a usual size; got one of {value.bit_length()} bits.")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from derm_sdk.errors import FileError
+from derm_sdk.errors import FileError, OptionError
 from derm_sdk.files import write_bytes, write_text
 
-from ..data.cache import PhotoCache
+from ..data.cache import PhotoCache, remove_leftovers
 from ..data.manifest import Dataset, Photo, Split, write_split
-from ..errors import DataError, RunError, TrainingError
+from ..errors import ConfigError, DataError, RunError, TrainingError
 from ..evaluation.calibrate import fit_calibration
 from ..evaluation.predict import measure_quality, predict_models
 from ..models import FAMILIES, GraphSpec
 from .backend import environment, usable_cores
 from .checkpoint import Progress, read_progress
-from .config import Config, difference, read_config
+from .config import Config, Targets, difference, read_config
 from .lock import NAME as LOCK
 from .loop import Classes, Job, best_model, train_graph
 from .reporter import Reporter
@@ -45,6 +45,8 @@ _HISTORY = (
     "seconds",
     "photos_per_second",
 )
+_DECISIVE = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "numpy")  # packages that decide about bits
+_LEFTOVERS = (".", "checkpoints", "model", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
         The finished run.
     Raises:
         RunError: the folder is not empty (without `resume`), or its training cannot be continued.
+        ConfigError: calibration.refer_node is not in the tree.
         DataError: a label has no photo to learn from, or a photo is gone.
         TrainingError: the loss is no longer a number.
         FileError: a file cannot be written.
@@ -91,13 +94,13 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     family = FAMILIES[config.model.kind]
     specs: tuple[GraphSpec, ...] = family.graphs(dataset.taxonomy, config.model)
     photos = {name: order.split.photos(dataset, name) for name in ("train", "validation", "calibration")}
-    warnings = _check_photos(dataset, specs, photos)
+    warnings = _check_refer_node(dataset, config) + _check_photos(dataset, specs, photos)
 
     # --- The run folder ---------------------------------------------------------------------------------------------
     _open_run_folder(order)
     reporter.log = out / "log.txt"
     facts = environment(config.training.seed)
-    write_text(out / "environment.json", json.dumps(facts, indent=1) + "\n")
+    warnings += _record_environment(out / "environment.json", facts)
     workers = config.training.workers or usable_cores()
     reporter.say(
         f"{'Resuming' if order.resume else 'Training'} {config.model.kind} on {len(photos['train'])} photos, "
@@ -174,6 +177,33 @@ def fill_cache(cache: PhotoCache, photos: Sequence[Photo], workers: int, reporte
         reporter.say(f"Cached {made} photos in {cache.folder} ({made / seconds:.0f} photos/s).")
 
 
+def _check_refer_node(dataset: Dataset, config: Config) -> list[str]:
+    """Refuses a label to refer that the tree lacks, unless it is only the default, which not every tree has."""
+    wanted = config.calibration.refer_node
+    try:
+        if wanted:
+            dataset.taxonomy.node(wanted)
+    except OptionError as error:
+        if wanted == Targets.refer_node:
+            return [f"the data have no label {wanted!r}, so no photo is referred; name one in calibration.refer_node."]
+        raise ConfigError(f'calibration.refer_node must be a label of the data, or "" for none. {error}') from error
+    return []
+
+
+def _record_environment(path: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Writes what a run is made with; one begun before keeps its record, and what differs from it is noted."""
+    try:
+        before = json.loads(path.read_bytes())
+        packages = before["packages"]
+    except (OSError, ValueError, KeyError, TypeError):  # a new run, or nothing to compare with
+        write_text(path, json.dumps(facts, indent=1) + "\n")
+        return []
+    pairs = [(name, before.get(name), facts[name]) for name in ("backend", "device", "cores")]
+    pairs += [(name, packages.get(name), version) for name, version in facts["packages"].items() if name in _DECISIVE]
+    changes = [f"{name} {then!r} -> {now!r}" for name, then, now in pairs if then != now]
+    return [f"not as when the run began: {', '.join(changes)}; it may end in other weights."] if changes else []
+
+
 def _check_photos(dataset: Dataset, specs: Sequence[GraphSpec], photos: dict[str, tuple[Photo, ...]]) -> list[str]:
     """Refuses labels without a training photo and graphs without a validation photo; notes what is merely thin."""
     names = {node.id: node.name for node in dataset.taxonomy.nodes}
@@ -222,6 +252,8 @@ def _open_run_folder(order: Order) -> None:
             for key in ("dataset", "split"):
                 if before.get(key) != data[key]:
                     raise RunError(f"The {key} differs from that of the run in {str(out)!r}; start a new run for it.")
+        for folder in _LEFTOVERS:
+            remove_leftovers(out / folder)
     elif out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
         raise RunError(f"The folder {str(out)!r} is not empty; go on with --resume, or choose another --out.")
     write_text(config_file, order.config.to_toml())

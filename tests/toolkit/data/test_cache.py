@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,16 @@ def test_a_folder_that_cannot_be_written_is_named(dataset: Dataset, tmp_path: Pa
 def test_an_impossible_size_is_refused(dataset: Dataset):
     with pytest.raises(OptionError, match="size must be"):
         PhotoCache(dataset, 5000, "crop")
+
+
+def test_what_killed_writers_left_goes_when_the_cache_is_filled(dataset: Dataset, tmp_path: Path) -> None:
+    cache = PhotoCache(dataset, 16, "crop", root=tmp_path)
+    cache.fill(dataset.photos[:1])
+    old, new = cache.folder / ".a.npy.x1.tmp", cache.folder / ".b.npy.x2.tmp"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    cache.fill(dataset.photos[:2])
+    assert {path.name for path in cache.folder.iterdir()} == {
+        new.name, *(f"{photo.digest}.npy" for photo in dataset.photos[:2])
+    }  # fmt: skip

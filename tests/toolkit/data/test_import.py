@@ -53,10 +53,31 @@ def test_a_data_set_can_move_together_with_its_photos(drawn: Path, tmp_path: Pat
     assert moved.path(moved.photos[0]).is_file()
 
 
+def test_a_label_keeps_its_first_spelling(photos: Path, tmp_path: Path) -> None:
+    names = ("Bowen's  Disease", "bowen's disease", "BOWEN'S DISEASE ")
+    rows = [ROW | {"file": f"{file}.png", "condition": name} for file, name in zip("abc", names, strict=True)]
+    data, _ = import_table(write_table(tmp_path / "t.csv", rows), photos, tmp_path / "data")
+    assert [photo.labels[-1] for photo in data.photos] == ["Bowen's Disease"] * 3
+    assert len(data.taxonomy.leaves) == 1
+
+
+def test_a_file_that_could_be_several_photos_is_left_out_and_reported(photos: Path, tmp_path: Path) -> None:
+    for number, folder in enumerate(("A", "B", "x", "X")):
+        (photos / folder).mkdir(exist_ok=True)
+        shutil.copy(photos / f"{'abcd'[number]}.png", photos / folder / "1.png")
+    if len({path.name for path in photos.iterdir()} & {"x", "X"}) < 2:
+        pytest.skip("a file system that does not tell x from X")
+    rows = [ROW | {"file": file} for file in ("a.png", "1", "x/1.PNG", "X/1.png")]
+    data, report = import_table(write_table(tmp_path / "t.csv", rows), photos, tmp_path / "data")
+    assert [photo.file for photo in data.photos] == ["a.png", "X/1.png"]
+    assert rows_of(report, "ambiguous") == [3, 4]
+    assert "A/1.png or B/1.png" in report.findings["ambiguous"][0][1]
+
+
 def test_labels_are_tidied_and_extra_columns_ignored(photos: Path, tmp_path: Path) -> None:
     row = ROW | {"condition": "  Common   Nevus ", "category": "BENIGN", "fitzpatrick": "iv", "camera": "x"}
     data, _ = import_table(write_table(tmp_path / "t.csv", [row]), photos, tmp_path / "data")
-    assert data.photos[0].labels == ("benign", "moles", "common nevus")
+    assert data.photos[0].labels == ("BENIGN", "moles", "Common Nevus")
     assert data.photos[0].fitzpatrick == 4
     assert tidy(" A\t b ") == "a b"
 

@@ -186,3 +186,21 @@ def test_the_command_writes_splits_and_says_how_good_they_are(drawn: Path, tmp_p
     wrong = CliRunner().invoke(main, ["data", "split", str(tmp_path), "--ratios", "half"])
     assert wrong.exit_code == 1
     assert wrong.output.startswith("Error: ratios must be four numbers")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dataset.csv", "manifest.csv", "taxonomy.csv", "import.csv", "Dataset.csv", "photos.csv", "notes.csv", "graphs.csv"],
+)
+def test_a_split_overwrites_nothing_but_a_split(drawn: Path, tmp_path: Path, name: str) -> None:
+    import_table(drawn, drawn.parent / "photos", tmp_path)
+    (tmp_path / "notes.csv").write_text("who,what\nme,this\n")
+    (tmp_path / "graphs.json").write_text("{}")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    arguments = ["data", "split", str(tmp_path), "--duplicates", "none", "-o"]
+    run = CliRunner().invoke(main, [*arguments, str(tmp_path / name)])
+    assert run.exit_code == 1
+    assert "choose another" in run.output
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    for _ in range(2):  # a split may take the place of a split
+        assert CliRunner().invoke(main, [*arguments, str(tmp_path / "mine.csv")]).exit_code == 0

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from derm_toolkit.evaluation.bootstrap import aurocs, class_scores, interval, resampled_weights, weighted_means
+from derm_toolkit.data.manifest import Photo, Split
+from derm_toolkit.evaluation.bootstrap import aurocs, class_scores, interval, units, weight_blocks, weighted_means
 from derm_toolkit.evaluation.metrics import point_scores
+
+
+def resampled_weights(clusters: list[str], replicates: int, seed: int) -> np.ndarray:
+    """All replicates in one block."""
+    (weights,) = weight_blocks(clusters, replicates, seed, block_bytes=1 << 30)
+    return weights
 
 
 @pytest.fixture
@@ -66,3 +75,32 @@ def test_the_interval_of_an_accuracy_is_about_as_wide_as_it_should_be(stream: np
     copies = resampled_weights([str(n // 4) for n in range(400)], 2000, seed=0)
     low4, high4 = interval(class_scores(truth, np.repeat(predicted[::4], 4), 2, copies)["accuracy"])
     assert high4 - low4 == pytest.approx(2 * (high - low), rel=0.25)
+
+
+def test_the_size_of_the_blocks_changes_no_replicate():
+    clusters = [str(n // 3) for n in range(61)]
+    blocks = list(weight_blocks(clusters, 50, seed=5, block_bytes=7 * 61 * 8))
+    assert [len(block) for block in blocks] == [7] * 7 + [1]
+    assert np.array_equal(np.concatenate(blocks), resampled_weights(clusters, 50, seed=5))
+
+
+def test_many_photos_take_little_memory():
+    clusters = [str(n) for n in range(20_000)]
+    list(weight_blocks(clusters, 1, seed=0))
+    tracemalloc.start()
+    sizes = [block.nbytes for block in weight_blocks(clusters, 200, seed=0)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(sizes) == 200 * 20_000 * 8
+    assert peak < 60e6
+
+
+def test_units_are_what_the_splitter_never_cuts():
+    def photo(digest: str, patient: str = "", lesion: str = "") -> Photo:
+        return Photo(f"{digest}.jpg", digest, ("x",), "x", None, "", patient, lesion, 9, 9)
+
+    photos = [photo("a", "p"), photo("b"), photo("c", "p"), photo("d", "", "l"), photo("e", "", "l"), photo("f")]
+    split = Split({each.digest: "test" for each in photos}, {each.digest: each.digest for each in photos} | {"b": "a"})
+    # b is a near duplicate of a, and c a photo of the same patient: the three are one.
+    assert units(photos, split) == ["a", "a", "a", "d", "d", "f"]
+    assert units(photos, None) == ["a", "b", "a", "d", "d", "f"]

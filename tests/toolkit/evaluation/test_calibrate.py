@@ -123,7 +123,7 @@ def test_refer_reaches_its_sensitivity_with_the_largest_threshold(sensitivity: f
 
 def test_refer_takes_what_is_free():
     logits = {"root": np.array([[0.0, level, 0.0] for level in (9, 8, 7, 6, -3, -4)])}
-    logits |= {head.graph: np.zeros((6, 2)) for head in COMPOSITION.experts()}
+    logits |= {head.graph: np.zeros((6, 2)) for head in COMPOSITION.heads if head.given}
     leaves = ["melanoma"] * 4 + ["wart"] * 2
     calibration = fit_calibration(COMPOSITION, logits, leaves, {}, refer_sensitivity=0.5)
     scores = calibration.nodes(COMPOSITION, logits)[:, COMPOSITION.column("malignant")]

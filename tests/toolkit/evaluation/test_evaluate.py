@@ -12,14 +12,18 @@ import pytest
 from click.testing import CliRunner
 
 import derm_sdk
+from derm_sdk.bundle import read_bundle, write_bundle
 from derm_sdk.calibration import quality_measures
 from derm_sdk.taxonomy import Taxonomy
 from derm_toolkit.data.cache import PhotoCache
-from derm_toolkit.data.manifest import Dataset, read_dataset, write_dataset
+from derm_toolkit.data.manifest import Dataset, Split, read_dataset, read_split, write_dataset, write_split
 from derm_toolkit.errors import DataError
 from derm_toolkit.evaluation.commands import evaluate
-from derm_toolkit.evaluation.predict import measure_quality, predict_models
-from derm_toolkit.training.run import Run
+from derm_toolkit.evaluation.predict import measure_quality, predict_bundle, predict_models
+from derm_toolkit.evaluation.subject import bundle_subject, is_other_split
+from derm_toolkit.training.run import Run, read_run
+
+from ... import models
 
 
 def call(*words: object) -> tuple[int, str]:
@@ -94,3 +98,75 @@ def test_photos_that_are_cached_are_not_needed(tiny_run: Run, tiny_data: Dataset
     cache = PhotoCache(tiny_data, 16, "crop", root=tmp_path)
     cache.fill(tiny_data.photos)
     assert call(tiny_run.folder, "--cache", tmp_path, "--json", tmp_path / "x.json")[0] == 0
+
+
+def other_split(data: Dataset, path: Path) -> Path:
+    """A split of the same photos in which a photo of the training is a test photo."""
+    split = read_split(data.folder / "splits.csv", data)
+    moved = split.photos(data, "train")[0].digest
+    write_split(path, Split({**split.assignments, moved: "test"}, split.clusters), data)
+    return path
+
+
+def test_another_split_of_the_trainings_photos_is_refused_unless_allowed(tiny_run: Run, tiny_data: Dataset, tmp_path: Path):
+    before = {path: path.read_bytes() for path in (tiny_run.folder / "evaluation").glob("*")}
+    splits = other_split(tiny_data, tmp_path / "other.csv")
+    with pytest.raises(DataError, match=r"photos of its side 'test' may have been trained on.*--allow-other-split"):
+        call(tiny_run.folder, "--splits", splits)
+    assert call(tiny_run.folder, "--splits", splits, "--allow-other-split", "--json", tmp_path / "x.json")[0] == 0
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert found["other_split"] is True
+    assert found["all"]["n"] == 21
+    own = (tiny_run.folder / "splits.csv", "--json", tmp_path / "own.json")
+    assert call(tiny_run.folder, "--splits", *own)[0] == 0
+    assert "other_split" not in json.loads((tmp_path / "own.json").read_text())
+    assert call(tiny_run.folder, "--splits", splits, "--allow-other-split")[0] == 0
+    assert {path: path.read_bytes() for path in (tiny_run.folder / "evaluation").glob("*")} == before
+
+
+def test_a_bundle_is_held_to_the_split_it_was_trained_with(tiny_data: Dataset, tmp_path: Path):
+    fields, graphs = models.parts()
+    split = read_split(tiny_data.folder / "splits.csv", tiny_data)
+    training = {"dataset_sha256": tiny_data.digest, "split_sha256": split.digest}
+    path = tmp_path / "tiny.derm"
+    write_bundle(path, {**fields, "training": training}, models.TAXONOMY, models.CALIBRATION, graphs, "#\n", "CC0\n")
+    subject = bundle_subject(path)
+    assert subject.digest == read_bundle(path).digest
+    assert not is_other_split(subject, tiny_data, split)
+    other = read_split(other_split(tiny_data, tmp_path / "other.csv"), tiny_data)
+    assert is_other_split(subject, tiny_data, other)
+    assert not is_other_split(subject, dataclasses.replace(tiny_data, photos=tiny_data.photos[1:]), other)
+
+
+def test_figures_say_which_weights_they_are_about(tiny_run: Run, tmp_path: Path):
+    assert call(tiny_run.folder, "--json", tmp_path / "x.json")[0] == 0
+    assert json.loads((tmp_path / "x.json").read_text())["model_sha256"] == tiny_run.model_digest
+    copy = read_run(shutil.copytree(tiny_run.folder, tmp_path / "run"))
+    assert copy.model_digest == tiny_run.model_digest
+    path = copy.model_path("root")
+    path.write_bytes(path.read_bytes() + b"x")
+    assert copy.model_digest != tiny_run.model_digest
+
+
+def test_levels_that_the_model_lacks_are_not_compared(tiny_run: Run, tiny_data: Dataset, tmp_path: Path):
+    paths = {leaf: tiny_data.taxonomy.node(leaf).name for leaf in tiny_data.taxonomy.leaves}
+    parent = {photo.leaf: photo.labels[0] for photo in tiny_data.photos}
+    tree = Taxonomy.from_paths(
+        ("category", "group", "condition"), [(parent[leaf], f"{name} kinds", name) for leaf, name in paths.items()]
+    )
+    photos = [
+        dataclasses.replace(photo, labels=(photo.labels[0], f"{photo.labels[1]} kinds", photo.labels[1]))
+        for photo in tiny_data.photos[5:60]
+    ]
+    write_dataset(tmp_path / "grouped", tiny_data.photo_folder, tree, photos)
+    assert call(tiny_run.folder, "--data", tmp_path / "grouped", "--split", "all", "--json", tmp_path / "x.json")[0] == 0
+    assert json.loads((tmp_path / "x.json").read_text())["all"]["n"] == 55
+
+
+def test_no_photos_have_no_logits(tiny_run: Run, tiny_data: Dataset):
+    networks = {spec.id: tiny_run.load_model(spec.id) for spec in tiny_run.graphs}
+    logits = predict_models(networks, [], tiny_run.exact_cache(tiny_data))
+    assert {graph: values.shape for graph, values in logits.items()} == {
+        spec.id: (0, len(spec.labels)) for spec in tiny_run.graphs
+    }
+    assert predict_bundle(read_bundle(models.bundle_bytes()), [], tiny_run.exact_cache(tiny_data))["root"].shape == (0, 3)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
 
 from derm_sdk.calibration import Calibration
-from derm_toolkit.evaluation.metrics import Answers, evaluate, expected_calibration_error, point_scores
+from derm_toolkit.evaluation import metrics
+from derm_toolkit.evaluation.bootstrap import weight_blocks
+from derm_toolkit.evaluation.metrics import Answers, evaluate, expected_calibration_error, figures, point_scores
 
 from .test_calibrate import COMPOSITION, TREE, simulate
 
@@ -131,3 +134,18 @@ def test_prediction_sets_and_answers_are_those_of_the_sdk():
 
 def test_a_perfect_guess_scores_one():
     assert set(point_scores(np.array([0, 1, 1]), np.array([0, 1, 1])).values()) == {1.0}
+
+
+def test_figures_do_not_depend_on_the_blocks_of_the_bootstrap(monkeypatch: pytest.MonkeyPatch):
+    logits, leaves = simulate(90, 3)
+    nodes = Calibration().nodes(COMPOSITION, logits)
+    calibration = Calibration(refer_node="malignant")
+    asked = Answers(COMPOSITION, calibration, nodes, leaves, [None] * 90, [str(n // 2) for n in range(90)])
+    whole = figures(asked, replicates=100, seed=1)
+    monkeypatch.setattr(metrics, "weight_blocks", partial(weight_blocks, block_bytes=9 * 90 * 8))
+    in_blocks = figures(asked, replicates=100, seed=1)
+    for level in TREE.levels:
+        assert in_blocks["levels"][level].keys() == whole["levels"][level].keys()
+        for name, cell in whole["levels"][level].items():
+            assert in_blocks["levels"][level][name] == pytest.approx(cell, abs=1e-12), name
+    assert in_blocks["refer"]["auroc"] == pytest.approx(whole["refer"]["auroc"])

@@ -67,6 +67,9 @@ def test_overrides_take_toml_values_and_bare_text(config: Path):
         ("model.root.blocks=[1, 1]", r"model\.root: widths and blocks need one number per stage; got 1 and 2"),
         ("version=2", r"must say version = 1, .*; got 2"),
         ("training.epochs.more=2", r"'epochs' is a value, not a table"),
+        (f"training.seed={'9' * 400}", r"training\.seed must be a number of a usual size; got one of 1329 bits"),
+        (f"training.learning_rate={'9' * 400}", r"training\.learning_rate must be a number of a usual size"),
+        (f"training.seed={'9' * 5000}", r"training\.seed must be a whole number"),
         ("training.epochs", r"--set needs KEY=VALUE, such as training\.epochs=20; got 'training\.epochs'"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 
 from derm_sdk.errors import FileError
 from derm_toolkit.errors import RunError
+from derm_toolkit.training import lock
 from derm_toolkit.training.lock import exclusive
 
 
@@ -39,3 +42,22 @@ def test_a_file_in_the_folders_place_is_one_sentence(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(FileError, match="Cannot write"), exclusive(tmp_path / "run"):
         pass
+
+
+def test_the_lock_file_of_a_run_stays_so_that_nobody_locks_another(tmp_path):
+    with exclusive(tmp_path / "run"):
+        (tmp_path / "run" / "config.toml").touch()
+    assert (tmp_path / "run" / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(errno.EWOULDBLOCK, RunError), (errno.EAGAIN, RunError), (errno.EIO, FileError), (errno.ENOTSUP, None)],
+)
+def test_only_a_lock_that_is_taken_means_another_training(tmp_path, monkeypatch, number, error):
+    def flock(*_):
+        raise OSError(number, "no lock")
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    with pytest.raises(error) if error else contextlib.nullcontext(), exclusive(tmp_path / "run"):
+        assert error is None

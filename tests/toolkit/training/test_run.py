@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from derm_toolkit.data.manifest import Dataset
+from derm_toolkit.data.manifest import Dataset, Split, write_split
 from derm_toolkit.errors import RunError
 from derm_toolkit.training.run import Run, read_run
 
@@ -141,5 +141,30 @@ def test_data_that_are_gone_or_others_are_refused(folder: Path, tiny_data: Datas
 
 def test_a_missing_calibration_is_named(folder: Path):
     (folder / "calibration.json").unlink()
-    with pytest.raises(RunError, match=r"calibration\.json is missing"):
+    with pytest.raises(RunError, match=r"calibration\.json is missing .*train --resume --out"):  # it is written last
         read_run(folder).calibration()
+    with pytest.raises(RunError, match=r"calibration\.json' is missing.*train --resume --out"):
+        _ = read_run(folder).model_digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperatures": {"roots": 1.0}}, "names the graph 'roots', which the run lacks.* Did you mean 'root'"),
+        ({"answer": {"group": 0.5}}, "names the level 'group', which the run lacks"),
+        ({"refer": {"node": "maligant", "threshold": 0.5}}, "names the node 'maligant'.* Did you mean 'malignant'"),
+    ],
+)
+def test_a_calibration_of_another_model_is_refused(folder: Path, changes: dict, message: str):
+    edit(folder / "calibration.json", **changes)
+    with pytest.raises(RunError, match=message):
+        read_run(folder).calibration()
+
+
+def test_a_split_that_the_run_was_not_made_with_is_refused(folder: Path, tiny_data: Dataset):
+    run = read_run(folder)
+    split = run.split(tiny_data)
+    moved = split.photos(tiny_data, "train")[0].digest
+    write_split(folder / "splits.csv", Split({**split.assignments, moved: "test"}, split.clusters), tiny_data)
+    with pytest.raises(RunError, match=r"splits\.csv in .* is not the split that the run was made with"):
+        run.split(tiny_data)

@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from derm_sdk.taxonomy import Taxonomy
 from derm_toolkit.data.manifest import Dataset, Split, read_split, write_split
-from derm_toolkit.errors import DataError, RunError, TrainingError
+from derm_toolkit.errors import ConfigError, DataError, RunError, TrainingError
 from derm_toolkit.training import loop
 from derm_toolkit.training.checkpoint import read_progress
 from derm_toolkit.training.commands import train as train_command
 from derm_toolkit.training.config import read_config
 from derm_toolkit.training.run import Run, read_run
-from derm_toolkit.training.train import Order, train
+from derm_toolkit.training.train import Order, _check_refer_node, train
 
 from .tiny import make_data
 
@@ -207,3 +208,41 @@ def test_the_command_asks_for_what_it_needs(tmp_path: Path):
     result = CliRunner().invoke(train_command, ["two_step_demo", "--out", str(tmp_path / "run")])
     assert result.exit_code == 2
     assert "Missing option '--data'" in result.output
+
+
+def test_a_misspelt_label_to_refer_is_refused_before_anything_is_written(
+    tiny_data: Dataset, tiny_config: Path, tmp_path: Path
+):
+    asked = order(tiny_data, tiny_config, tmp_path / "run", "calibration.refer_node=maligant")
+    with pytest.raises(ConfigError, match=r"calibration\.refer_node must be .* Did you mean 'malignant'"):
+        train(asked)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tree_without_the_default_label_to_refer_is_only_noted(tiny_data: Dataset, tiny_config: Path):
+    tree = Taxonomy.from_paths(("category", "condition"), [("benign", "wart"), ("inflammatory", "acne")])
+    notes = _check_refer_node(dataclasses.replace(tiny_data, taxonomy=tree), read_config(tiny_config))
+    assert len(notes) == 1
+    assert "no label 'malignant', so no photo is referred" in notes[0]
+    assert _check_refer_node(tiny_data, read_config(tiny_config, ["calibration.refer_node="])) == []
+
+
+def test_resuming_elsewhere_is_noted_and_the_first_record_kept(
+    tiny_run: Run, tiny_data: Dataset, tiny_config: Path, tmp_path: Path
+):
+    copy = Path(shutil.copytree(tiny_run.folder, tmp_path / "copy"))
+    record = copy / "environment.json"
+    facts = json.loads(record.read_text())
+    facts |= {"backend": "abacus", "cores": 96, "packages": facts["packages"] | {"keras": "2.0"}}
+    record.write_text(json.dumps(facts))
+    old, new = copy / "model" / ".root.keras.x.tmp", copy / "checkpoints" / ".root.npz.x.tmp"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    train(order(tiny_data, tiny_config, copy, resume=True))
+    assert json.loads(record.read_text()) == facts
+    log = (copy / "log.txt").read_text()
+    for words in ("not as when the run began", "backend 'abacus' -> ", "cores 96 -> ", "keras '2.0' -> "):
+        assert words in log
+    assert "not as when the run began" not in (tiny_run.folder / "log.txt").read_text()
+    assert (old.exists(), new.exists()) == (False, True)  # a day old and forgotten; perhaps still being written

@@ -171,14 +171,19 @@ def quality_measures(rgb: Pixels, root_logits: NDArray[Any]) -> dict[str, float]
         brightness: mean gray level, 0..255; contrast: its standard deviation; sharpness: mean absolute Laplacian of the
         gray levels; familiarity: log-sum-exp of the root's logits (the energy score of Liu et al. 2020, its sign turned).
     """
-    gray = derive_inputs(rgb, ("gray",))["gray"][..., 0].astype(np.int32)
-    middle = 4 * gray[1:-1, 1:-1] - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2] - gray[1:-1, 2:]
+    gray = derive_inputs(rgb, ("gray",))["gray"][..., 0]
+    counts = np.bincount(gray.ravel(), minlength=256)
+    levels = np.arange(256)
+    mean = float(counts @ levels) / gray.size
+    square = float(counts @ levels**2) / gray.size
+    wide = gray.astype(np.int16)
+    middle = 4 * wide[1:-1, 1:-1] - wide[:-2, 1:-1] - wide[2:, 1:-1] - wide[1:-1, :-2] - wide[1:-1, 2:]
     logits = np.asarray(root_logits, np.float64)
     top = float(logits.max())
     return {
-        "brightness": float(gray.mean()),
-        "contrast": float(gray.std()),
-        "sharpness": float(np.abs(middle).mean()) if middle.size else 0.0,
+        "brightness": mean,
+        "contrast": math.sqrt(max(0.0, square - mean * mean)),
+        "sharpness": float(np.abs(middle).sum(dtype=np.int64)) / middle.size if middle.size else 0.0,
         "familiarity": top + math.log(float(np.exp(logits - top).sum())),
     }
 

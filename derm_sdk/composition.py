@@ -75,23 +75,24 @@ class Composition:
             float64 [N, nodes], columns in the order of `taxonomy.nodes`; the sum over a node's children is the node.
         """
         count = len(next(iter(given_by.values())))
-        result = np.zeros((count, len(self.taxonomy.nodes)))
-        self._spread(result, self.root, np.ones(count), given_by, set(skipped))
+        result = np.zeros((len(self.taxonomy.nodes), count))
+        by_label = {graph: shares.T for graph, shares in given_by.items()}
+        self._spread(result, self.root, np.ones(count), by_label, set(skipped))
         for node in reversed(self.taxonomy.nodes):  # children come after their parents, so upward from the end
             if node.parent is not None:
-                result[:, self._column[node.parent]] += result[:, self._column[node.id]]
-        return result
+                result[self._column[node.parent]] += result[self._column[node.id]]
+        return result.T
 
-    def _spread(self, result: Floats, head: Head, mass: Floats, given_by: Mapping[str, Floats], skipped: set[str]) -> None:
-        for place, label in enumerate(head.labels):
-            share = mass * given_by[head.graph][:, place]
+    def _spread(self, result: Floats, head: Head, mass: Floats, by_label: Mapping[str, Floats], skipped: set[str]) -> None:
+        """Writes the leaves below a head into result [nodes, N]; by_label holds [labels, N] per graph."""
+        for label, given in zip(head.labels, by_label[head.graph], strict=True):
             deeper = self._of.get(label)
             if deeper is not None and deeper.graph not in skipped:
-                self._spread(result, deeper, share, given_by, skipped)
+                self._spread(result, deeper, mass * given, by_label, skipped)
             else:
                 leaves = self.taxonomy.leaves_under(label)
                 for leaf in leaves:
-                    result[:, self._column[leaf]] = share / len(leaves)
+                    result[self._column[leaf]] = mass * given / len(leaves)
 
     def _check(self, head: Head) -> set[str | None]:
         expected = self.taxonomy.leaves_under(head.given)

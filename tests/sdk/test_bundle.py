@@ -305,13 +305,19 @@ def test_the_path_is_named_once_whatever_it_is(tmp_path, monkeypatch):
         assert str(raised.value).count("'a'") == 1
 
 
-def test_a_graph_that_answers_with_what_is_no_number_is_one_sentence(monkeypatch):
-    with Classifier(models.bundle_bytes("float32")) as opened:
-        network = opened._networks["root"]
-        answer = np.array([[0, np.nan, 1]], np.float32)
-        monkeypatch.setattr(network, "_run", lambda **_: {network.spec.output.name: answer})
-        with pytest.raises(DermError, match="'root' answered with a logit that is not finite"):
-            opened.classify(np.zeros((40, 40, 3), np.uint8))
+def test_a_graph_that_answers_with_what_is_no_number_is_one_sentence():
+    from derm_converters.graphs import convert_graph
+
+    fields, data = models.parts("float32")
+    network = models.network(("rgb",), 3, seed=0)
+    kernel, bias = network.get_layer("logits").get_weights()
+    network.get_layer("logits").set_weights([kernel, np.full_like(bias, np.nan)])
+    damaged = {**data, "root": convert_graph(network, "float32", list, None)}
+    with (
+        Classifier(pack_bundle(fields, models.TAXONOMY, models.CALIBRATION, damaged, "", "")) as opened,
+        pytest.raises(DermError, match="'root' answered with a logit that is not finite"),
+    ):
+        opened.classify(np.zeros((40, 40, 3), np.uint8))
 
 
 def test_what_a_reader_would_refuse_is_not_written(tmp_path):

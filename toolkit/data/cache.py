@@ -5,9 +5,10 @@ Two kinds, both exact area averages made by `derm_sdk`:
     exact    [S, S, 3]: the bytes that the device computes; for validation, calibration and test
     canvas   [C, C, 3], C = ceil(S * margin): a little larger, for augmentation to cut from
 
-One file per photo, DATA/cache/<kind>-<side>-<fit>-<decode>-v<version>/<digest>.npy: the .npy header, the pixels, and the
-CRC-32 of the pixels (4 bytes, little-endian) behind them, which NumPy ignores. A file of any other length, header or
-checksum is made again. Each is renamed into place whole, so runs may share a cache, and an interruption costs one photo.
+One file per photo, DATA/cache/<kind>-<side>-<fit>-<decode>-v<version>-pillow<version>/<digest>.npy; another version of the
+decoder may give other pixels, so it has a folder of its own. In the file: the .npy header, the pixels, and the CRC-32 of the
+pixels (4 bytes, little-endian) behind them, which NumPy ignores. A file of any other length, header or checksum is made
+again. Each is renamed into place whole, so runs may share a cache, and an interruption costs one photo.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from derm_sdk.errors import DermError, FileError
 from derm_sdk.files import replacing
@@ -75,7 +77,7 @@ class PhotoCache:
         self.side = size if margin is None else math.ceil(round(size * margin, 6))
         check_options(self.side, fit, ("rgb",))
         kind = "exact" if margin is None else "canvas"
-        name = f"{kind}-{self.side}-{fit}-{decode}-v{PREPROCESSING_VERSION}"
+        name = f"{kind}-{self.side}-{fit}-{decode}-v{PREPROCESSING_VERSION}-pillow{PIL.__version__}"
         self.folder = Path(root if root is not None else dataset.folder / "cache") / name
         self._header = _npy_header(self.side)
         self._pixel_bytes = self.side * self.side * 3

@@ -113,3 +113,10 @@ def test_what_killed_writers_left_goes_when_the_cache_is_filled(dataset: Dataset
     assert {path.name for path in cache.folder.iterdir()} == {
         new.name, *(f"{photo.digest}.npy" for photo in dataset.photos[:2])
     }  # fmt: skip
+
+
+def test_another_version_of_the_decoder_has_a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = make_data(tmp_path)
+    now = PhotoCache(dataset, 16, "crop").folder
+    monkeypatch.setattr("PIL.__version__", "99.0")
+    assert PhotoCache(dataset, 16, "crop").folder != now

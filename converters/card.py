@@ -50,8 +50,8 @@ def _conditions(taxonomy: Taxonomy, category: str) -> str:
 def _training_data(training: Mapping[str, Any]) -> str:
     types = ", ".join(f"{name}: {n}" for name, n in training["photos_by_skin_type"].items())
     return (
-        f"{training['photos']} photos ({training['source'] or 'source not stated'}), split by near-duplicate cluster and "
-        f"patient. By skin type (Fitzpatrick): {types}."
+        f"{training['photos']} photos ({training['source'] or 'source not stated'}), split by near-duplicate cluster "
+        f"and, where ids are known, by patient. By skin type (Fitzpatrick): {types}."
     )
 
 

@@ -15,7 +15,8 @@ class GraphSpec:
         id: its name; lower-case letters, digits and "-".
         given: id of the node below which it answers; None for the whole tree.
         labels: ids of the nodes it tells apart, in the order of its logits.
-        inputs: names out of derm_sdk.preprocess.INPUT_CHANNELS, in the order of its inputs.
+        inputs: names out of derm_sdk.preprocess.INPUT_CHANNELS, and "skin_type" where it takes one; in the order of its
+            inputs.
     """
 
     id: str

@@ -90,27 +90,47 @@ def import_command(
 @click.option(
     "--folds", type=click.IntRange(3, 20), help="Write that many splits for cross-validation (--ratios is not used)."
 )
+@click.option(
+    "--extend",
+    "kept_from",
+    metavar="DATA",
+    type=_FOLDER,
+    help="A data set whose photos are among these and already split: they stay on their sides.",
+)
 @click.option("-o", "--output", type=_PATH, help="The split to write; without it DATA/splits.csv.")
-def split_command(folder: Path, ratios: str, seed: int, duplicates: str, folds: int | None, output: Path | None) -> None:
+def split_command(
+    folder: Path,
+    ratios: str,
+    seed: int,
+    duplicates: str,
+    folds: int | None,
+    kept_from: Path | None,
+    output: Path | None,
+) -> None:
     """Deal the photos of DATA to train, validation, calibration and test.
 
     Near duplicates, photos of one patient and photos of one lesion always stay together, so that no figure is flattered
     by a photo the model has seen. Conditions and skin types are spread as evenly as these groups allow.
     """
     from .duplicates import find_clusters
-    from .manifest import check_split_path, read_dataset, write_split
+    from .manifest import check_split_path, read_dataset, read_split, write_split
     from .split import check_ratios, make_folds, make_split
 
+    if folds is not None and kept_from is not None:
+        raise OptionError("--extend keeps one split, --folds makes several; name one of the two.")
     shares = check_ratios(_numbers(ratios))
     output = output or folder / "splits.csv"
     paths = [output] if folds is None else [output.with_stem(f"{output.stem}-fold{n}") for n in range(1, folds + 1)]
     for path in paths:
         check_split_path(path)
     dataset = read_dataset(folder)
+    kept = read_split(kept_from / "splits.csv", read_dataset(kept_from)) if kept_from is not None else None
     with _progress("Comparing photos") as progress:
         clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress)
     _print_clusters(clusters, asked=duplicates)
-    made = [make_split(dataset, clusters, shares, seed)] if folds is None else make_folds(dataset, clusters, folds, seed)
+    made = (
+        [make_split(dataset, clusters, shares, seed, kept)] if folds is None else make_folds(dataset, clusters, folds, seed)
+    )
     for path, result in zip(paths, made, strict=True):
         write_split(path, result.split, dataset)
         _print_split(result, path)
@@ -135,6 +155,54 @@ def synth_command(folder: Path, photos: int, seed: int, size: int) -> None:
     click.echo(
         f"{photos:,} drawn photos in {folder}. Next: derm-toolkit data import {table} --photos {folder / 'photos'} -o DATA"
     )
+
+
+@data.command("preview")
+@click.argument("folder", metavar="DATA", type=_FOLDER)
+@click.option("--config", "name", required=True, metavar="CONFIG", help="A TOML file, or the name of a shipped config.")
+@click.option("--out", "output", type=_PATH, required=True, help="The picture to write, a PNG.")
+@click.option("--photos", "count", type=click.IntRange(1, 100), default=6, show_default=True, help="How many photos.")
+@click.option("--views", type=click.IntRange(0, 50), default=5, show_default=True, help="How many epochs of each.")
+@click.option("--photo", "chosen", metavar="NAME", help="Only this photo: its file in manifest.csv, or its digest's start.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the choice of photos.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the config; may be repeated.")
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Folder of the photo caches, as for train.")
+def preview_command(
+    folder: Path,
+    name: str,
+    output: Path,
+    count: int,
+    views: int,
+    chosen: str | None,
+    seed: int,
+    overrides: tuple[str, ...],
+    cache: Path | None,
+) -> None:
+    """Draw what a network is shown of the photos of DATA.
+
+    A row per photo: its pixels as the device sees them, the views of the training's first epochs, and every input that
+    preprocessing makes of it. With --photo, a row per view of that photo, with the inputs made of each.
+    The training shows the same views, since they depend on the config's seed, the epoch and the photo alone; at rising
+    resolution its first epochs are smaller.
+    """
+    from ..training.config import find_config, read_config
+    from .manifest import read_dataset
+    from .preview import check_picture_path, choose_photos, find_photo, photo_sheet, save_sheet, sheet_caches, view_sheet
+
+    check_picture_path(output)
+    path = find_config(name)
+    config = read_config(path, overrides)
+    dataset = read_dataset(folder)
+    shape, settings = config.preprocessing, config.augmentation
+    caches = sheet_caches(dataset, shape.size, shape.fit, shape.decode, settings, cache)
+    title = f"{path.stem}: {shape.size} x {shape.size} pixels, {shape.fit}"
+    if chosen is not None:
+        sheet = view_sheet(find_photo(dataset, chosen), *caches, settings, views, config.training.seed, title)
+    else:
+        photos = choose_photos(dataset.photos, count, seed)
+        sheet = photo_sheet(photos, *caches, settings, views, config.training.seed, title)
+    save_sheet(sheet, output)
+    click.echo(f"{output}: {sheet.width} x {sheet.height} pixels. It shows the photos: share it as carefully as them.")
 
 
 # --- What is shown ----------------------------------------------------------------------------------------------------

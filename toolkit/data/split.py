@@ -8,9 +8,11 @@ Then every condition that has enough groups gets a photo on each side.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from derm_sdk.errors import OptionError
 
+from ..errors import DataError
 from .duplicates import Clusters, connected
 from .manifest import SPLITS, Dataset, Photo, Split
 
@@ -78,7 +81,9 @@ def check_ratios(ratios: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(ratio) for ratio in ratios)
 
 
-def make_split(dataset: Dataset, clusters: Clusters, ratios: Sequence[float] = RATIOS, seed: int = 0) -> SplitResult:
+def make_split(
+    dataset: Dataset, clusters: Clusters, ratios: Sequence[float] = RATIOS, seed: int = 0, kept: Split | None = None
+) -> SplitResult:
     """Deals the photos to train, validation, calibration and test.
 
     Args:
@@ -86,13 +91,21 @@ def make_split(dataset: Dataset, clusters: Clusters, ratios: Sequence[float] = R
         clusters: near duplicates, from `duplicates.find_clusters`.
         ratios: shares of train, validation, calibration and test; a side may be 0.
         seed: order among equal groups; the same seed gives the same split, on every machine.
+        kept: a split of some of the photos; they stay on their sides and in their clusters, and the others are dealt around
+            them, so that figures on either test side can be compared.
     Raises:
         OptionError: ratios that are no shares.
+        DataError: a photo is a near duplicate, or of the patient, of kept ones on two sides.
     """
     ratios = check_ratios(ratios)
+    if kept is not None:
+        clusters = _around(dataset, clusters, kept)
     groups = group_photos(dataset.photos, clusters)
-    sides = _deal(dataset, groups, ratios, seed)
+    fixed = _fixed_groups(dataset, groups, kept) if kept is not None else {}
+    sides = _deal(dataset, groups, ratios, seed, fixed)
     details = _details(clusters, seed, groups) | {"ratios": list(ratios)}
+    if kept is not None:
+        details |= {"extends": kept.digest}
     return _result(dataset, clusters, groups, [SPLITS[side] for side in sides], ratios, details)
 
 
@@ -127,11 +140,49 @@ def group_photos(photos: Sequence[Photo], clusters: Clusters) -> list[int]:
     return connected(len(photos), [names, [photo.patient_id for photo in photos], [photo.lesion_id for photo in photos]])
 
 
+def _around(dataset: Dataset, clusters: Clusters, kept: Split) -> Clusters:
+    """Clusters in which kept photos have their old names, and a new photo that resembles one joins it."""
+    old: dict[str, set[str]] = {}  # cluster -> the kept photos in it
+    for photo in dataset.photos:
+        if photo.digest in kept.assignments and photo.digest in clusters.names:
+            old.setdefault(clusters.names[photo.digest], set()).add(photo.digest)
+    names = dict(clusters.names)
+    for photo in dataset.photos:
+        resembled = old.get(names.get(photo.digest, ""), set()) if photo.digest not in kept.assignments else set()
+        if len({kept.assignments[digest] for digest in resembled}) > 1:
+            raise DataError(
+                f"{photo.file!r} resembles photos that the kept split has on different sides; leave it out, or split anew."
+            )
+        if resembled:
+            names[photo.digest] = kept.clusters[min(resembled)]
+    return dataclasses.replace(clusters, names=names | {digest: kept.clusters[digest] for digest in kept.assignments})
+
+
+def _fixed_groups(dataset: Dataset, groups: Sequence[int], kept: Split) -> dict[int, int]:
+    """The side of every group that holds kept photos."""
+    fixed: dict[int, int] = {}
+    for photo, group in zip(dataset.photos, groups, strict=True):
+        if photo.digest in kept.assignments:
+            side = SPLITS.index(kept.assignments[photo.digest])
+            if fixed.setdefault(group, side) != side:
+                raise DataError(
+                    f"{photo.file!r} is joined by near duplicates, a patient or a lesion to photos that the kept split has "
+                    f"on another side than {SPLITS[side]!r}; leave out the photos that join them, or split anew."
+                )
+    return fixed
+
+
 # --- Dealing ----------------------------------------------------------------------------------------------------------
 
 
-def _deal(dataset: Dataset, groups: Sequence[int], ratios: Sequence[float], seed: int) -> list[int]:
-    """The side (an index into ratios) of every photo."""
+def _deal(
+    dataset: Dataset,
+    groups: Sequence[int],
+    ratios: Sequence[float],
+    seed: int,
+    fixed: Mapping[int, int] = MappingProxyType({}),
+) -> list[int]:
+    """The side (an index into ratios) of every photo; `fixed` groups have theirs already."""
     table = _StrataTable.of(dataset)
     order, places = np.unique(np.array(groups), return_inverse=True)
     counts = np.zeros((len(order), len(table.names)))
@@ -139,9 +190,10 @@ def _deal(dataset: Dataset, groups: Sequence[int], ratios: Sequence[float], seed
     shares = np.array(ratios)
     totals = counts.sum(axis=0)
     targets = totals[:, None] * shares  # [strata, sides]
-    sides = _greedy(counts, targets, table.weights, _order(counts, totals, table, seed))
+    given = np.array([fixed.get(int(group), -1) for group in order])
+    sides = _greedy(counts, targets, table.weights, _order(counts, totals, table, seed), given)
     conditions = np.array([kind == "condition" for kind, _ in table.names])
-    _fill_gaps(counts[:, conditions], sides, shares)
+    _fill_gaps(counts[:, conditions], sides, shares, given >= 0)
     return [int(sides[place]) for place in places]
 
 
@@ -175,13 +227,15 @@ def _order(counts: Counts, totals: Counts, table: _StrataTable, seed: int) -> ND
     return np.lexsort((chance, rarest, -sizes))
 
 
-def _greedy(counts: Counts, targets: Counts, weights: Counts, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each group to the side where the weighted chi-square distance grows least."""
+def _greedy(
+    counts: Counts, targets: Counts, weights: Counts, order: NDArray[np.int64], given: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Each group to the side where the weighted chi-square distance grows least; `given` sides of 0 or more are kept."""
     open_sides = targets.sum(axis=0) > 0
     scale = weights[:, None] / np.where(targets > 0, targets, 1)
-    now = np.zeros_like(targets)
-    sides = np.zeros(len(counts), np.int64)
-    for group in order:
+    sides = given.copy()
+    now = np.stack([counts[given == side].sum(axis=0) for side in range(targets.shape[1])], axis=1)
+    for group in order[given[order] < 0]:
         held = np.flatnonzero(counts[group])
         adding = counts[group, held][:, None]
         growth = (scale[held] * adding * (2 * (now[held] - targets[held]) + adding)).sum(axis=0)
@@ -191,13 +245,14 @@ def _greedy(counts: Counts, targets: Counts, weights: Counts, order: NDArray[np.
     return sides
 
 
-def _fill_gaps(counts: Counts, sides: NDArray[np.int64], shares: Counts) -> None:
+def _fill_gaps(counts: Counts, sides: NDArray[np.int64], shares: Counts, fixed: NDArray[np.bool_]) -> None:
     """Moves the smallest group that can be spared to each side that lacks a condition; changes `sides`.
 
     Args:
         counts: [groups, conditions].
         sides: side of each group.
         shares: ratio of each side.
+        fixed: groups that may not be moved.
     """
     wanted = np.flatnonzero(shares > 0)
     for condition in np.argsort(counts.sum(axis=0), kind="stable"):
@@ -207,7 +262,7 @@ def _fill_gaps(counts: Counts, sides: NDArray[np.int64], shares: Counts) -> None
         for side in wanted:
             if (sides[holders] == side).any():
                 continue
-            spare = [group for group in holders.tolist() if _can_be_spared(group, counts, sides)]
+            spare = [group for group in holders.tolist() if not fixed[group] and _can_be_spared(group, counts, sides)]
             if spare:
                 surplus = {group: counts[(sides == sides[group]), condition].sum() / shares[sides[group]] for group in spare}
                 sides[min(spare, key=lambda group: (counts[group].sum(), -surplus[group], group))] = side

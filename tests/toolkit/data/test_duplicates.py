@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pickle
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -160,18 +158,6 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 
 @needs_weights
-def test_imagenet_weights_name_a_palace_and_a_daisy() -> None:
-    from sklearn.datasets import load_sample_images
-
-    from derm_sdk.preprocess import prepare
-    from derm_toolkit.models.efficientnet_lite import efficientnet_lite
-
-    model = weights.load_pretrained(efficientnet_lite("lite0", classes=1000), "lite0")
-    images = np.stack([prepare(image, 224, "crop")["rgb"] for image in load_sample_images().images])
-    assert list(model.predict_on_batch(images.astype(np.float32)).argmax(axis=1)) == [698, 985]  # palace, daisy
-
-
-@needs_weights
 @pytest.mark.skipif(not (REAL_PHOTOS / "photos.csv").is_file(), reason="the real photos are not here")
 def test_features_find_copies_among_real_photos(tmp_path: Path) -> None:
     """Crops, mirrored, darker and re-encoded copies of real photos come back; strangers stay apart."""
@@ -203,43 +189,3 @@ def test_missing_weights_are_named_with_the_package(monkeypatch: pytest.MonkeyPa
     with pytest.raises(OptionError, match="Unknown variant 'lite9'"):
         weights.find_weights("lite9")
     assert find_clusters(dataset, "auto").method == "hash"
-
-
-def torch_file(entries: object, storages: dict[str, np.ndarray]) -> bytes:
-    head = b"".join(pickle.dumps(part, 2) for part in (weights._MAGIC, weights._PROTOCOL, {}))
-    tail = b"".join(struct.pack("<q", values.size) + values.tobytes() for values in storages.values())
-    return head + pickle.dumps(entries, 2) + pickle.dumps(list(storages), 2) + tail
-
-
-class Evil:
-    def __reduce__(self):
-        return print, ("code that a weight file must not run",)
-
-
-@pytest.mark.parametrize(
-    ("data", "sentence"),
-    [
-        (b"", "damaged"),
-        (b"PK\x03\x04", "damaged"),
-        (pickle.dumps(1, 2), "no legacy torch file"),
-        (torch_file({"w": Evil()}, {}), "asks for .*print, which is no tensor; it is refused"),
-        (torch_file({"w": 1}, {}), "damaged or holds more than tensors"),
-        (torch_file({}, {"0": np.zeros(1, np.float32)}), "damaged or holds more than tensors"),
-    ],
-)
-def test_a_weight_file_that_is_none_is_refused(data: bytes, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(WeightsError, match=sentence):
-        weights.read_torch(data)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_tensor_that_reaches_outside_its_storage_is_refused() -> None:
-    for tensor in (
-        weights._Tensor("0", 2, (3,), (1,)),
-        weights._Tensor("0", 0, (9,), (0,)),
-        weights._Tensor("0", -1, (1,), (1,)),
-    ):
-        with pytest.raises(WeightsError, match="reaches outside its 4 stored values"):
-            tensor.view({"0": np.zeros(4, np.float32)})
-    whole = weights._Tensor("0", 0, (2, 2), (1, 2)).view({"0": np.arange(4, dtype=np.float32)})
-    np.testing.assert_array_equal(whole, [[0, 2], [1, 3]])

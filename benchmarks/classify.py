@@ -20,7 +20,8 @@ from PIL import Image
 
 import derm_sdk
 from derm_sdk.classifier import starter_path
-from derm_sdk.preprocess import derive_inputs, resize
+from derm_sdk.inputs import network_inputs
+from derm_sdk.preprocess import resize
 
 SECONDS = "import time, sys; start = time.perf_counter(); import derm_sdk; print(time.perf_counter() - start)"
 PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
@@ -54,7 +55,7 @@ def overhead(model: str) -> None:
         kinds = list(dict.fromkeys(kind for _, inputs, _ in interpreters for kind, _ in inputs))
 
         def bare() -> None:
-            prepared = derive_inputs(resize(photo, size, fit), kinds)
+            prepared = network_inputs(resize(photo, size, fit), None, kinds)
             for interpreter, inputs, output in interpreters:
                 for kind, index in inputs:
                     interpreter.set_tensor(index, prepared[kind][None])

@@ -9,6 +9,8 @@ from derm_sdk.taxonomy import Taxonomy
 
 INTENDED_USE = "Research on skin conditions in photos. Not a medical device: not for diagnosis, triage or treatment."
 
+SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy")
+SHOWN_REFERRAL = ("auroc", "sensitivity", "specificity")
 NOT_MEASURED = "Not measured before the conversion on enough test photos."
 
 
@@ -43,6 +45,26 @@ def write_card(manifest: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def card_figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The few figures that a bundle carries, out of what `derm-toolkit evaluate` wrote; KeyError when one is missing."""
+    everything, top = found["all"], next(iter(found["all"]["levels"]))
+    return {
+        **{key: found[key] for key in ("model_sha256", "dataset", "split", "side", "interval")},
+        "all": {
+            "n": everything["n"],
+            "clusters": everything["clusters"],
+            "levels": {level: {name: cells[name] for name in SHOWN} for level, cells in everything["levels"].items()},
+            "refer": {name: everything["refer"][name] for name in SHOWN_REFERRAL if everything.get("refer")},
+        },
+        "skin_types": {
+            name: {"n": cells["n"], "levels": {top: {"accuracy": cells["levels"][top]["accuracy"]}}}
+            if "levels" in cells
+            else {"n": cells["n"]}
+            for name, cells in found["skin_types"].items()
+        },
+    }
+
+
 def _conditions(taxonomy: Taxonomy, category: str) -> str:
     return ", ".join(taxonomy.node(leaf).name for leaf in taxonomy.leaves_under(category))
 
@@ -61,10 +83,9 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         return NOT_MEASURED
     rows = ["| level | accuracy | balanced accuracy | macro F1 | majority class |", "|---|---|---|---|---|"]
     for level, cells in figures["levels"].items():
-        names = ("accuracy", "balanced_accuracy", "macro_f1", "majority_accuracy")
-        rows.append(f"| {level} | {' | '.join(_cell(cells[name]) for name in names)} |")
+        rows.append(f"| {level} | {' | '.join(_cell(cells[name]) for name in SHOWN)} |")
     refer = figures.get("refer", {})
-    shown = [f"{name} {_cell(refer[name])}" for name in ("auroc", "sensitivity", "specificity") if refer.get(name)]
+    shown = [f"{name} {_cell(refer[name])}" for name in SHOWN_REFERRAL if refer.get(name)]
     return "\n".join(
         [
             f"On {figures['n']} test photos, on which nothing was fitted; in brackets 95 % intervals, clusters resampled.",
@@ -105,6 +126,8 @@ def _cell(cell: Mapping[str, Any] | None) -> str:
     """{"value", "low", "high"} in percent; the interval where there is one."""
     if cell is None:
         return "not defined"
+    if "value" not in cell:  # a figure about fewer than 20 photos
+        return f"too few to say (n = {cell['n']})"
     interval = f" [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]" if cell.get("low") is not None else ""
     return _percent(cell["value"]) + interval
 

@@ -20,17 +20,17 @@ from derm_sdk import Classifier
 from derm_sdk.bundle import pack_bundle
 from derm_sdk.calibration import Calibration
 from derm_sdk.files import write_bytes
-from derm_sdk.preprocess import derive_inputs
+from derm_sdk.inputs import network_inputs
 from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.manifest import Dataset, Photo, Split
 from derm_toolkit.evaluation.bootstrap import units
-from derm_toolkit.evaluation.calibrate import fit_calibration
+from derm_toolkit.evaluation.calibrate import fit_run
 from derm_toolkit.evaluation.predict import Logits, measure_quality, predict_bundle, predict_models
 from derm_toolkit.training.run import Run, read_run
 
-from .card import INTENDED_USE, write_card
+from .card import INTENDED_USE, card_figures, write_card
 from .errors import ConversionError
-from .graphs import convert_graph, describe_graph
+from .graphs import convert_graph, describe_explain, describe_graph
 from .parity import Limits, broken_limits, compare
 from .representative import stratified, with_extremes
 
@@ -57,6 +57,7 @@ def convert_run(
     limits: Limits | None = None,
     representative_photos: int = 200,
     bias_correction: bool = True,
+    explain: bool = True,
     data: str | os.PathLike[str] | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def convert_run(
         limits: what the converted model must keep of the trained one; the defaults unless given.
         representative_photos: training photos from which int8 takes its ranges.
         bias_correction: int8 alone; see `derm_converters.bias_correction`.
+        explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
         data: the data set's folder, when it is no longer where the run was trained.
         console: where progress is shown.
     Returns:
@@ -94,7 +96,7 @@ def convert_run(
         with _step(console, f"convert {spec.id} to {precision}"):
             own = [photo for photo in train if photo.leaf in run.taxonomy.leaves_under(spec.given)]
             correction = stratified(own, CORRECTION_PHOTOS) if bias_correction else None
-            graphs[spec.id] = _convert(run, spec.id, precision, cache, chosen, correction)
+            graphs[spec.id] = _convert(run, spec.id, precision, cache, chosen, correction, explain)
 
     manifest = _manifest(run, dataset, split, precision, about, graphs, len(chosen), bias_correction, test_figures)
     uncalibrated = pack_bundle(manifest, run.taxonomy, trained_calibration, graphs, "", "")
@@ -126,19 +128,25 @@ def convert_run(
 
 
 def _convert(
-    run: Run, graph: str, precision: str, cache: PhotoCache, chosen: Sequence[Photo], correction: Sequence[Photo] | None
+    run: Run,
+    graph: str,
+    precision: str,
+    cache: PhotoCache,
+    chosen: Sequence[Photo],
+    correction: Sequence[Photo] | None,
+    explain: bool,
 ) -> bytes:
     """Converts one graph: ranges from `chosen` and the extremes, biases from `correction`, photos the graph is about."""
     spec = run.graph(graph)
     size = run.preprocessing.size
 
     def ranges() -> Iterator[dict[str, np.ndarray]]:
-        return with_extremes((cache.read(photo) for photo in chosen), size, spec.inputs)
+        return with_extremes(((cache.read(photo), photo.fitzpatrick) for photo in chosen), size, spec.inputs)
 
     def means() -> Iterator[dict[str, np.ndarray]]:
-        return (derive_inputs(cache.read(photo), spec.inputs) for photo in correction or ())
+        return (network_inputs(cache.read(photo), photo.fitzpatrick, spec.inputs) for photo in correction or ())
 
-    return convert_graph(run.load_model(graph), precision, ranges, None if correction is None else means)
+    return convert_graph(run.load_model(graph), precision, ranges, None if correction is None else means, explain=explain)
 
 
 def _trained_logits(run: Run, photos: Sequence[Photo], cache: PhotoCache) -> Logits:
@@ -148,17 +156,14 @@ def _trained_logits(run: Run, photos: Sequence[Photo], cache: PhotoCache) -> Log
 def _calibrate(run: Run, bundle: bytes, photos: Sequence[Photo], cache: PhotoCache, split: Split) -> Calibration:
     logits = predict_bundle(bundle, photos, cache)
     root = logits[run.composition.root.graph]
-    targets = run.config.calibration
-    return fit_calibration(
+    return fit_run(
+        run.config,
         run.composition,
         logits,
-        [photo.leaf for photo in photos],
+        photos,
         measure_quality(photos, cache, root),
-        coverage=targets.coverage,
-        answer_accuracy=targets.answer_accuracy,
-        refer_node=targets.refer_node,
-        refer_sensitivity=targets.refer_sensitivity,
-        fitted_on={"split": "calibration", "digest": split.digest, "logits": "converted"},
+        split.photos(cache.dataset, "train"),
+        {"split": "calibration", "digest": split.digest, "logits": "converted"},
     )
 
 
@@ -177,7 +182,9 @@ def _manifest(
     for spec in run.graphs:
         inputs, outputs = describe_graph(graphs[spec.id])
         outputs = [{**tensor, "node": spec.given} for tensor in outputs]
-        rows.append({"id": spec.id, "given": spec.given, "labels": list(spec.labels), "inputs": inputs, "outputs": outputs})
+        row = {"id": spec.id, "given": spec.given, "labels": list(spec.labels), "inputs": inputs, "outputs": outputs}
+        evidence = describe_explain(graphs[spec.id])
+        rows.append(row if evidence is None else {**row, "explain": evidence})
     trained_on = split.photos(dataset, "train")
     config = run.folder / "config.toml"
     return {
@@ -217,11 +224,12 @@ def _test_figures(run: Run, dataset: Dataset, split: Split) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_text("utf-8"))
-        expected = (dataset.digest, split.digest, run.model_digest, None)
-        same = (found["dataset"], found["split"], found.get("model_sha256"), found.get("other_split")) == expected
+        expected = (dataset.digest, split.digest, run.model_digest)
+        same = (found["dataset"], found["split"], found.get("model_sha256")) == expected
+        same = same and not found.get("other_split") and found.get("source") is None
+        return card_figures(found) if same else {}
     except (ValueError, KeyError, TypeError) as error:
         raise ConversionError(f"{str(path)!r} is damaged; run derm-toolkit evaluate again.") from error
-    return found if same else {}
 
 
 def _count(values: Iterator[str]) -> dict[str, int]:

@@ -13,52 +13,116 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from derm_sdk.runtime import ANSWER, EXPLAIN
+
 from .bias_correction import correct_biases
 from .errors import ConversionError
+from .evidence import evidence_model
 from .folding import fold_batchnorm
 
 PRECISIONS = ("int8", "float16", "float32")
 Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
+Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
 
 
-def convert_graph(model: keras.Model, precision: str, representative: Photos, correction: Photos | None) -> bytes:
+def convert_graph(
+    model: keras.Model, precision: str, representative: Photos, correction: Photos | None, *, explain: bool = False
+) -> bytes:
     """Converts one network.
 
     Args:
         model: a trained functional model as derm_toolkit.models builds them: inputs named by kind, 0..255, logits out.
         precision: "int8", "float16" or "float32".
-        representative: gives photos, {kind: uint8 [size, size, channels]}, from which int8 takes its ranges.
+        representative: gives the inputs of photos, {kind: uint8}, a picture [size, size, channels], the skin type [7]; int8
+            takes its ranges from them.
         correction: gives the photos of the bias correction; None to leave it out. Both are for int8 alone.
+        explain: also makes the signature "explain", where the network has a pooled head (see `evidence_model`).
     Returns:
         The bytes of the graph: uint8 inputs with scale 1 and zero point 0, batch 1; logits as uint8 (int8) or float32.
     Raises:
-        ConversionError: the graph is not what was promised; see `check_graph`.
+        ConversionError: the layers cannot be followed, TensorFlow cannot convert one, or the graph is not what was promised;
+            see `check_graph`.
     """
     folded = fold_batchnorm(model, "float32" if precision == "int8" else "uint8")
     names = [tensor.name for tensor in folded.inputs]
     if precision == "int8" and correction is not None:
         correct_biases(folded, (_batch(photo, names) for photo in correction()))
 
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        return (_batch(photo, names) for photo in representative())
+
+    evidence = evidence_model(folded) if explain else None
+    graph = (
+        _convert_one(folded, precision, batches) if evidence is None else _convert_two(folded, evidence, precision, batches)
+    )
+    check_graph(graph, precision)
+    return graph
+
+
+def _convert_one(folded: keras.Model, precision: str, batches: Batches) -> bytes:
+    """A graph with one signature."""
     converter = tf.lite.TFLiteConverter.from_keras_model(folded)
+    _set_precision(converter, precision)
+    if precision == "int8":
+        converter.representative_dataset = batches
+    with _quiet():
+        graph: bytes = converter.convert()
+    return graph
+
+
+def _convert_two(folded: keras.Model, evidence: keras.Model, precision: str, batches: Batches) -> bytes:
+    """A graph with two signatures, which share their weights: the logits, and the evidence."""
+    inputs = {ANSWER: [each.name for each in folded.inputs], EXPLAIN: [each.name for each in evidence.inputs]}
+
+    def both() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        for batch in batches():
+            for signature, names in inputs.items():
+                yield signature, {name: batch[name] for name in names}
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        export = keras.export.ExportArchive()
+        for signature, model, output in ((ANSWER, folded, "logits"), (EXPLAIN, evidence, "evidence")):
+            export.track(model)
+            specs = [tf.TensorSpec(each.shape, each.dtype, name=each.name) for each in model.inputs]
+            export.add_endpoint(signature, _endpoint(model, output), input_signature=specs)
+        export.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(inputs))
+        _set_precision(converter, precision)
+        if precision == "int8":
+            converter.representative_dataset = both
+        graph: bytes = converter.convert()
+    return graph
+
+
+def _endpoint(model: keras.Model, output: str) -> Callable[..., dict[str, Any]]:
+    return lambda *tensors: {output: model(list(tensors), training=False)}
+
+
+def _set_precision(converter: Any, precision: str) -> None:
     if precision == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: (_batch(photo, names) for photo in representative())
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.uint8
     elif precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    with _quiet():
-        graph: bytes = converter.convert()
-    check_graph(graph, precision)
-    return graph
 
 
 def describe_graph(graph: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Describes a graph's inputs and outputs as a bundle's manifest does: name, shape, dtype, scale, zero_point."""
-    runner = _interpreter(graph).get_signature_runner()
+    interpreter = _interpreter(graph)
+    runner = interpreter.get_signature_runner(ANSWER if _explains(interpreter) else None)
     inputs = [{**_tensor(name, detail), "kind": name} for name, detail in sorted(runner.get_input_details().items())]
     return inputs, [_tensor(name, detail) for name, detail in sorted(runner.get_output_details().items())]
+
+
+def describe_explain(graph: bytes) -> dict[str, Any] | None:
+    """Describes the output of the signature "explain" in the same way; None for a graph without one."""
+    interpreter = _interpreter(graph)
+    if not _explains(interpreter):
+        return None
+    ((name, detail),) = interpreter.get_signature_runner(EXPLAIN).get_output_details().items()
+    return _tensor(name, detail)
 
 
 def check_graph(graph: bytes, precision: str) -> None:
@@ -79,7 +143,12 @@ def check_graph(graph: bytes, precision: str) -> None:
     wanted = "uint8" if precision == "int8" else "float32"
     if len(outputs) != 1 or outputs[0]["dtype"] != wanted:
         raise ConversionError(f"A graph must have one {wanted} output; got {outputs}.")
+    explained = describe_explain(graph)
+    if explained is not None and explained["dtype"] != wanted:
+        raise ConversionError(f"The evidence of a graph must be {wanted}, as its logits; got {explained['dtype']}.")
     interpreter = _interpreter(graph)
+    if interpreter.get_output_details()[0]["shape"].tolist() != outputs[0]["shape"]:  # what foreign readers run
+        raise ConversionError(f"The signature {ANSWER!r} must be the first subgraph of the graph.")
     operations = {operation["op_name"] for operation in interpreter._get_ops_details()}
     if operations & {"READ_VARIABLE", "VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"}:
         raise ConversionError("Variables are left in the graph: its weights were not frozen.")
@@ -105,6 +174,10 @@ def _tensor(name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
         "scale": float(scale),
         "zero_point": int(zero_point),
     }
+
+
+def _explains(interpreter: Any) -> bool:
+    return EXPLAIN in interpreter.get_signature_list()
 
 
 def _interpreter(graph: bytes) -> Any:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from derm_sdk.fitzpatrick import SKIN_TYPE, SKIN_TYPE_WIDTH
 from derm_sdk.image import Pixels
-from derm_sdk.preprocess import derive_inputs
+from derm_sdk.inputs import network_inputs
 from derm_toolkit.data.manifest import Photo
 
 
@@ -31,18 +32,23 @@ def stratified(photos: Sequence[Photo], count: int, seed: int = 0) -> list[Photo
     return list(_take_turns(by_condition))[:count]
 
 
-def with_extremes(rgb: Iterable[Pixels], size: int, kinds: Sequence[str]) -> Iterator[dict[str, Pixels]]:
-    """The prepared inputs of photos, and of an all-black and an all-white one, so that every input spans 0..255.
+def with_extremes(
+    photos: Iterable[tuple[Pixels, int | None]], size: int, kinds: Sequence[str]
+) -> Iterator[dict[str, Pixels]]:
+    """The inputs of photos, and before them of black and white ones, so that every input takes all its extreme values.
+
+    Every picture then spans 0..255, and every skin type appears, unknown too, though the photos may lack it.
 
     Args:
-        rgb: resized photos, uint8 [size, size, 3].
+        photos: resized photos, uint8 [size, size, 3], each with its skin type, 1..6 or None.
         size: their side in pixels.
         kinds: the inputs that a graph takes.
     """
-    yield derive_inputs(np.zeros((size, size, 3), np.uint8), kinds)
-    yield derive_inputs(np.full((size, size, 3), 255, np.uint8), kinds)
-    for pixels in rgb:
-        yield derive_inputs(pixels, kinds)
+    types = (None, *range(1, SKIN_TYPE_WIDTH)) if SKIN_TYPE in kinds else (None, None)
+    for place, skin_type in enumerate(types):
+        yield network_inputs(np.full((size, size, 3), 255 * (place % 2), np.uint8), skin_type, kinds)
+    for pixels, skin_type in photos:
+        yield network_inputs(pixels, skin_type, kinds)
 
 
 def _take_turns(groups: Sequence[Iterable[Photo]]) -> Iterator[Photo]:

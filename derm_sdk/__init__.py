@@ -17,6 +17,7 @@ from .errors import (
     RuntimeMissingError,
     TaxonomyError,
 )
+from .explanation import Explanation
 from .preprocess import prepare
 from .result import Prediction, Quality, Result
 from .taxonomy import Node, Taxonomy
@@ -28,6 +29,7 @@ __all__ = [
     "BundleError",
     "Classifier",
     "DermError",
+    "Explanation",
     "FileError",
     "ImageError",
     "Node",

@@ -19,7 +19,9 @@ from .calibration import Calibration
 from .composition import Composition, Head
 from .errors import BundleError, DermError, FileError, OptionError
 from .files import write_bytes
-from .preprocess import INPUT_CHANNELS, PREPROCESSING_VERSION, check_options
+from .fitzpatrick import SKIN_TYPE
+from .inputs import INPUT_KINDS, input_shape
+from .preprocess import PREPROCESSING_VERSION, check_options
 from .taxonomy import Taxonomy
 
 FORMAT = 1
@@ -46,7 +48,8 @@ class Preprocessing:
 class Tensor:
     """One input or output of a graph: the real value is scale * (stored - zero_point); float32 has scale 1, zero point 0.
 
-    `name` is its name in the graph's signature; `kind` says which prepared input it takes ("" for an output).
+    `name` is its name in the graph's signature; `kind` says which prepared picture it takes, or "skin_type" ("" for an
+    output).
     """
 
     name: str
@@ -59,7 +62,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One network of a bundle: where it is, what goes in, and which labels its output answers below the node `given`."""
+    """One network of a bundle: where it is, what goes in, and which labels its output answers below the node `given`.
+
+    `explain` is the output of its signature "explain", the evidence for each label [1, h, w, labels]; None without one.
+    """
 
     id: str
     file: str
@@ -68,6 +74,7 @@ class GraphSpec:
     labels: tuple[str, ...]
     inputs: tuple[Tensor, ...]
     output: Tensor
+    explain: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,11 @@ class Bundle:
     card: str
     licence: str
     size_bytes: int
+
+    @property
+    def takes_skin_type(self) -> bool:
+        """Whether a graph takes the skin type; otherwise it changes no answer."""
+        return any(tensor.kind == SKIN_TYPE for graph in self.graphs for tensor in graph.inputs)
 
 
 def read_bundle(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Bundle:
@@ -269,19 +281,29 @@ def _graph(row: Mapping[str, Any], size: int) -> GraphSpec:
     inputs = tuple(_tensor(tensor, tensor["kind"], identity) for tensor in row["inputs"])
     output = _tensor(outputs[0], "", identity)
     for tensor in inputs:
-        if tensor.kind not in INPUT_CHANNELS:
+        if tensor.kind not in INPUT_KINDS:
             raise OptionError(f"The graph {identity!r} wants the unknown input {tensor.kind!r}.")
         if tensor.dtype != "uint8" or tensor.scale != 1 or tensor.zero_point != 0:
             raise BundleError(
                 f"The input {tensor.name!r} of the graph {identity!r} must be uint8 with scale 1, zero point 0."
             )
-        if tensor.shape != (1, size, size, INPUT_CHANNELS[tensor.kind]):
+        if tensor.shape != (1, *input_shape(tensor.kind, size)):
             raise BundleError(f"The input {tensor.name!r} of the graph {identity!r} has the shape {list(tensor.shape)}.")
     if len({tensor.kind for tensor in inputs}) != len(inputs):
         raise BundleError(f"The graph {identity!r} takes an input twice.")
     if not inputs or output.shape != (1, len(labels)):
         raise BundleError(f"The graph {identity!r} has {len(labels)} labels; its output's shape is {list(output.shape)}.")
-    return GraphSpec(identity, file, row["sha256"], given, labels, inputs, output)
+    explain = None if row.get("explain") is None else _tensor(row["explain"], "", identity)
+    if explain is not None and not _is_map(explain.shape, len(labels), size):
+        raise BundleError(
+            f"The graph {identity!r} has {len(labels)} labels; the shape of its evidence is {list(explain.shape)}."
+        )
+    return GraphSpec(identity, file, row["sha256"], given, labels, inputs, output, explain)
+
+
+def _is_map(shape: tuple[int, ...], labels: int, size: int) -> bool:
+    """Whether a shape is [1, h, w, labels] with sides of 1 to `size` cells."""
+    return len(shape) == 4 and shape[0] == 1 and shape[3] == labels and all(1 <= side <= size for side in shape[1:3])
 
 
 def _tensor(row: Mapping[str, Any], kind: str, graph: str) -> Tensor:
@@ -305,13 +327,18 @@ def _tensor(row: Mapping[str, Any], kind: str, graph: str) -> Tensor:
 
 
 def _check_calibration(calibration: Calibration, composition: Composition) -> None:
-    known = {"graph": {head.graph for head in composition.heads}, "level": set(composition.taxonomy.levels)}
-    for what, names in (
-        ("graph", calibration.temperatures), ("level", calibration.answer), ("level", calibration.sets)
-    ):  # fmt: skip
-        for name in names:
-            if name not in known[what]:
-                raise BundleError(f"calibration.json names the {what} {name!r}, which the model does not have.")
+    widths = {head.graph: len(head.labels) for head in composition.heads}
+    known = {"graph": set(widths), "level": set(composition.taxonomy.levels)}
+    named = [("graph", name) for name in (*calibration.temperatures, *calibration.offsets)]
+    named += [("level", name) for name in (*calibration.answer, *calibration.sets)]
+    for what, name in named:
+        if name not in known[what]:
+            raise BundleError(f"calibration.json names the {what} {name!r}, which the model does not have.")
+    for graph, numbers in calibration.offsets.items():
+        if len(numbers) != widths[graph]:
+            raise BundleError(
+                f"calibration.json gives the graph {graph!r} {len(numbers)} offsets; it has {widths[graph]} labels."
+            )
     if calibration.refer_node is not None:
         try:
             composition.column(calibration.refer_node)

@@ -19,6 +19,7 @@ from .image import Pixels
 from .preprocess import derive_inputs
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e3  # beyond, a softmax is one-hot or flat, and may overflow
+MAX_OFFSET = 100.0  # e^100 to 1: no label is that much rarer than another
 
 # What is said of a photo below and above the limits of a measure.
 QUALITY_MESSAGES = {
@@ -34,7 +35,9 @@ class Calibration:
     """What was fitted on the calibration split.
 
     Attributes:
-        temperatures: {graph id: T}; the graph's probabilities are softmax(logits / T). Guo et al. 2017.
+        temperatures: {graph id: T}; the graph's probabilities are softmax((logits + offset) / T). Guo et al. 2017.
+        offsets: {graph id: one number per label, added to its logit first}: they undo how a training that weighed rare
+            labels more bent the probabilities; 0 for a graph that is not named.
         answer: {level: least probability at which a node of that level counts as certain}, 0..1.
         coverage: the share of truths that `prediction_set` promises to hold, 0..1.
         sets: {level: least probability of a member of the prediction set}, 0..1. Split conformal, Sadinle et al. 2019.
@@ -52,11 +55,15 @@ class Calibration:
     refer_threshold: float = 0.5
     quality: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fitted_on: Mapping[str, Any] = field(default_factory=dict)
+    offsets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for graph, temperature in self.temperatures.items():
             if not (_is_number(temperature) and MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE):
                 raise BundleError(f"The temperature of {graph!r} must be from 0.001 to 1000; got {temperature!r}.")
+        for graph, numbers in self.offsets.items():
+            if not isinstance(numbers, tuple) or not all(_is_number(each) and abs(each) <= MAX_OFFSET for each in numbers):
+                raise BundleError(f"The offsets of {graph!r} must be numbers from -100 to 100; got {numbers!r}.")
         others = (("coverage", self.coverage), ("refer", self.refer_threshold))
         for name, share in (*self.answer.items(), *self.sets.items(), *others):
             if not (_is_number(share) and 0 <= share <= 1):
@@ -82,6 +89,7 @@ class Calibration:
                 refer_threshold=data["refer"]["threshold"],
                 quality={name: tuple(limits) for name, limits in data["quality"].items()},
                 fitted_on=dict(data["fitted_on"]),
+                offsets={graph: tuple(numbers) for graph, numbers in data.get("offsets", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, BundleError):
@@ -90,8 +98,10 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """The calibration as JSON-ready data."""
+        offsets = {"offsets": {graph: list(numbers) for graph, numbers in self.offsets.items()}} if self.offsets else {}
         return {
             "temperatures": dict(self.temperatures),
+            **offsets,
             "answer": dict(self.answer),
             "coverage": self.coverage,
             "sets": dict(self.sets),
@@ -101,15 +111,15 @@ class Calibration:
         }
 
     def probabilities(self, graph: str, logits: NDArray[Any]) -> Floats:
-        """Calibrated probabilities of one graph: softmax(logits / T).
+        """Calibrated probabilities of one graph: softmax((logits + offset) / T).
 
         Args:
-            graph: the graph's id; without a fitted temperature T is 1.
+            graph: the graph's id; without a fitted temperature T is 1, without fitted offsets they are 0.
             logits: [N, labels], any real dtype.
         Returns:
             float64 [N, labels], each row adding up to 1.
         """
-        scaled = np.asarray(logits, np.float64) / self.temperatures.get(graph, 1.0)
+        scaled = (np.asarray(logits, np.float64) + self.offsets.get(graph, 0.0)) / self.temperatures.get(graph, 1.0)
         scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
 from .composition import Composition, Floats
-from .errors import DermError, OptionError
+from .errors import DermError, OptionError, closest
+from .explanation import Explanation, Target, explainable, explained, targets
 from .fitzpatrick import check_fitzpatrick
+from .heat import Frame
 from .image import ImageSource, Pixels, read_image
-from .preprocess import derive_inputs, resize
+from .inputs import network_inputs
+from .preprocess import resize
+from .prior import check_prior, prior_factors, reweighted
 from .result import Prediction, Quality, Result
 from .routing import check_routing, composed, run_graphs
-from .runtime import Network
+from .runtime import EvidenceNetwork, Network
 from .taxonomy import Taxonomy
 
 
@@ -30,10 +34,13 @@ class Classifier:
         threads: threads that one graph may use, 1..64.
         routing: which graphs are run: "all"; "lazy" skips one when condition, answer, referral and prediction sets are
             the same without it; "top" runs only the graphs below the best category.
+        prior: how common labels are where the photos come from, {id or name of a node: share of the photos}, on any level;
+            what they leave over belongs to the rest of the tree. Without it they are as common as in the training. With
+            it every graph is run.
     Raises:
         BundleError, FileError: the file is damaged or cannot be read.
         RuntimeMissingError: no interpreter is installed.
-        OptionError: threads or routing out of range, or a path that is none.
+        OptionError: threads, routing or prior out of range, or a path that is none.
     """
 
     def __init__(
@@ -42,12 +49,15 @@ class Classifier:
         *,
         threads: int = 1,
         routing: str = "all",
+        prior: Mapping[str, float] | None = None,
     ) -> None:
-        threads = _check_threads(threads)
+        self._threads = threads = _check_threads(threads)
         self.routing = check_routing(routing)
         self.bundle = path if isinstance(path, Bundle) else read_bundle(starter_path() if path is None else path)
+        self._prior = self._read_prior(prior, self.routing)
         self._networks = {spec.id: Network(spec, self.bundle.graph_data[spec.id], threads) for spec in self.bundle.graphs}
         self._kinds = list(dict.fromkeys(tensor.kind for spec in self.bundle.graphs for tensor in spec.inputs))
+        self._evidence: dict[str, EvidenceNetwork] = {}  # opened when a graph is first asked for an explanation
         self._lock = threading.Lock()
 
     @property
@@ -77,14 +87,16 @@ class Classifier:
         fitzpatrick: int | str | None = None,
         channels: str = "rgb",
         routing: str | None = None,
+        prior: Mapping[str, float] | None = None,
     ) -> Result:
         """Classifies one photo.
 
         Args:
             image: path, bytes, binary file, uint8 array (HxW, HxWx1, HxWx3, HxWx4) or PIL image.
-            fitzpatrick: skin type, 1..6 or "I".."VI"; None when unknown, which is as good.
+            fitzpatrick: skin type, 1..6 or "I".."VI"; None when unknown, a value like the others. It changes the answer
+                only where a graph takes it; every result records it.
             channels: order of an array's colours, "rgb" or "bgr".
-            routing: as for the class, for this photo.
+            routing, prior: as for the class, for this photo.
         Returns:
             The probability of every node, the answer, the prediction sets, and whether to refer.
         Raises:
@@ -94,13 +106,18 @@ class Classifier:
         """
         skin_type = check_fitzpatrick(fitzpatrick)
         routing = self.routing if routing is None else check_routing(routing)
+        shares, factors = self._prior if prior is None else self._read_prior(prior, routing)
+        if factors is not None:
+            routing = _with_prior(routing)
         pixels = read_image(image, channels)
         rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
-        logits = self._run(rgb, routing)
+        logits = self._run(rgb, skin_type, routing)
         nodes = composed(self.composition, self.calibration, logits)
+        if factors is not None:
+            nodes = reweighted(self.composition, nodes[None], factors)[0]
         skipped = tuple(graph.id for graph in self.bundle.graphs if graph.id not in logits)
         quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
-        return self._result(nodes, quality, skin_type, routing, skipped)
+        return self._result(nodes, quality, skin_type, routing, skipped, shares)
 
     def classify_many(self, images: Iterable[ImageSource], **options: Any) -> Iterator[Result]:
         """Classifies one photo after another, in order, holding one at a time.
@@ -117,20 +134,74 @@ class Classifier:
             raise OptionError(f"classify_many takes several photos, such as [photo]; got one {type(images).__name__}.")
         return (self.classify(image, **options) for image in images)
 
-    def logits(self, rgb: Pixels) -> dict[str, Floats]:
+    def explain(
+        self,
+        image: ImageSource,
+        node: str | None = None,
+        *,
+        fitzpatrick: int | str | None = None,
+        channels: str = "rgb",
+    ) -> Explanation:
+        """Shows where in a photo the model sees the evidence for a node: a class activation map, without gradients.
+
+        Args:
+            image, fitzpatrick, channels: as for `classify`.
+            node: id or name of a node; None for the answer of `classify` or the nearest node above it that the model can
+                explain, and for the best of its topmost ones where nothing is certain enough.
+        Returns:
+            The map, its strongest place and the box around it: weakly supervised, never validated against drawn boxes.
+        Raises:
+            ImageError, FileError: the picture cannot be used or read.
+            OptionError: an unknown node, one that the model cannot explain, or another argument out of range.
+            BundleError: the graph is not the one of its description.
+        """
+        able = self._explainable()
+        asked = None if node is None else self._check_explainable(node)
+        skin_type = check_fitzpatrick(fitzpatrick)
+        pixels = read_image(image, channels)
+        rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
+        logits = self._run(rgb, skin_type, "all")
+        nodes = composed(self.composition, self.calibration, logits)
+        asked = asked or self._answer_to_explain(nodes)
+        target, graph = able[asked], able[asked].head.graph
+        weights = target.score_weights(self.calibration.probabilities(graph, logits[graph][None])[0])
+        evidence = self._evidence_of(graph, network_inputs(rgb, skin_type, self._kinds)) @ weights
+        probability = float(nodes[self.composition.column(asked)])
+        frame = Frame.of(pixels.shape[1], pixels.shape[0], self.preprocessing.fit)
+        return explained(asked, probability, target, "cam", evidence, rgb, frame)
+
+    def logits(self, rgb: Pixels, *, fitzpatrick: int | str | None = None) -> dict[str, Floats]:
         """Runs every graph on a photo that is already resized: for evaluation and calibration.
 
         Args:
             rgb: uint8 [size, size, 3], as `derm_sdk.prepare` gives for "rgb".
+            fitzpatrick: as for `classify`.
         Returns:
             {graph id: float64 [labels]}, before any calibration.
+        Raises:
+            OptionError: no such skin type, or the classifier was closed.
+            BundleError: a graph answered with what is no number.
         """
-        return self._run(rgb, "all")
+        return self._run(rgb, check_fitzpatrick(fitzpatrick), "all")
+
+    def evidence(self, rgb: Pixels, *, fitzpatrick: int | str | None = None) -> dict[str, Floats]:
+        """Runs the signature "explain" of every graph that has one, on a photo that is already resized.
+
+        Args:
+            rgb, fitzpatrick: as for `logits`.
+        Returns:
+            {graph id: float64 [h, w, labels]}: how much each place speaks for each label. Its mean over the places is the
+            label's logit, but for what does not depend on the place.
+        Raises:
+            OptionError: no such skin type, or the classifier was closed. BundleError: a graph is not as described.
+        """
+        prepared = network_inputs(rgb, check_fitzpatrick(fitzpatrick), self._kinds)
+        return {graph.id: self._evidence_of(graph.id, prepared) for graph in self.bundle.graphs if graph.explain}
 
     def close(self) -> None:
         """Frees the graphs, once a photo that another thread is at is done; the classifier cannot be used afterwards."""
         with self._lock:
-            self._networks = {}
+            self._networks, self._evidence = {}, {}
 
     def __enter__(self) -> Classifier:
         return self
@@ -138,14 +209,53 @@ class Classifier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, rgb: Pixels, routing: str) -> dict[str, Floats]:
-        prepared = derive_inputs(rgb, self._kinds)
+    def _run(self, rgb: Pixels, skin_type: int | None, routing: str) -> dict[str, Floats]:
+        prepared = network_inputs(rgb, skin_type, self._kinds)
         with self._lock:
             if not self._networks:
                 raise OptionError("This classifier was closed; open a new one.")
             return run_graphs(
                 self.composition, self.calibration, routing, lambda head: self._networks[head.graph].logits(prepared)
             )
+
+    def _explainable(self) -> dict[str, Target]:
+        """The nodes that the model can explain, and the graph to ask. Raises OptionError where there is none."""
+        able = [graph.id for graph in self.bundle.graphs if graph.explain is not None]
+        if not able:
+            raise OptionError("This model cannot explain its answers: no graph of it was converted with explanations.")
+        return explainable(self.composition, able)
+
+    def _check_explainable(self, node: str) -> str:
+        """The id of a node that the model can explain, by its id or name; OptionError for another."""
+        node, able = self.taxonomy.node(node).id, self._explainable()
+        graph = targets(self.composition, node)[-1].head.graph
+        if node not in able:
+            raise OptionError(
+                f"This model cannot explain {node!r}: the graph {graph!r}, which decides it, has no explanations."
+                + closest(node, able)
+            )
+        return node
+
+    def _answer_to_explain(self, nodes: Floats) -> str:
+        """The answer, or the best node of the top level where nothing is certain; else the nearest above, or the best, of
+        those that can be explained."""
+        able = self._explainable()
+        found = self.calibration.answers(self.composition, nodes[None])[0]
+        while found is not None and found not in able:
+            found = self.taxonomy.node(found).parent
+        return found or max(able, key=lambda node: (-self._depth(node), nodes[self.composition.column(node)]))
+
+    def _depth(self, node: str) -> int:
+        return self.taxonomy.levels.index(self.taxonomy.node(node).level)
+
+    def _evidence_of(self, graph: str, prepared: dict[str, Pixels]) -> Floats:
+        with self._lock:
+            if not self._networks:
+                raise OptionError("This classifier was closed; open a new one.")
+            if graph not in self._evidence:
+                spec = self._networks[graph].spec
+                self._evidence[graph] = EvidenceNetwork(spec, self.bundle.graph_data[graph], self._threads)
+            return self._evidence[graph].evidence(prepared)
 
     def _quality(self, pixels: Pixels, rgb: Pixels, root_logits: Floats) -> Quality:
         measures = quality_measures(rgb, root_logits)
@@ -156,7 +266,13 @@ class Classifier:
         return Quality(tuple(problems), measures)
 
     def _result(
-        self, nodes: Floats, quality: Quality, skin_type: int | None, routing: str, skipped: tuple[str, ...]
+        self,
+        nodes: Floats,
+        quality: Quality,
+        skin_type: int | None,
+        routing: str,
+        skipped: tuple[str, ...],
+        prior: Mapping[str, float] | None,
     ) -> Result:
         taxonomy, calibration, composition = self.taxonomy, self.calibration, self.composition
         found = {
@@ -186,20 +302,41 @@ class Classifier:
             routing=routing,
             skipped=skipped,
             model={"id": bundle.manifest["id"], "version": bundle.manifest["version"], "digest": bundle.digest},
+            prior=prior,
         )
+
+    def _read_prior(
+        self, prior: Mapping[str, float] | None, routing: str
+    ) -> tuple[Mapping[str, float] | None, Floats | None]:
+        """The checked shares and what each leaf is multiplied by; (None, None) without a prior."""
+        if prior is None:
+            return None, None
+        _with_prior(routing)
+        shares = check_prior(prior, self.taxonomy)
+        training = self.bundle.manifest.get("training")
+        counts = training.get("photos_by_condition") if isinstance(training, Mapping) else None
+        return shares, prior_factors(shares, counts, self.taxonomy)
 
 
 _default: Classifier | None = None
 _default_lock = threading.Lock()
 
 
-def classify(image: ImageSource, *, fitzpatrick: int | str | None = None, channels: str = "rgb") -> Result:
+def classify(
+    image: ImageSource,
+    *,
+    fitzpatrick: int | str | None = None,
+    channels: str = "rgb",
+    prior: Mapping[str, float] | None = None,
+) -> Result:
     """Classifies one photo with the starter model, which is opened once per process.
 
     Args:
         image: path, bytes, binary file, uint8 array (HxW, HxWx1, HxWx3, HxWx4) or PIL image.
-        fitzpatrick: skin type, 1..6 or "I".."VI"; None when unknown, which is as good.
+        fitzpatrick: skin type, 1..6 or "I".."VI"; None when unknown, a value like the others. It changes the answer only
+            where a graph takes it; the result records it.
         channels: order of an array's colours, "rgb" or "bgr".
+        prior: how common labels are where the photo comes from, {id or name of a node: share}, as for `Classifier`.
     Returns:
         The probability of every node, the answer, the prediction sets, and whether to refer.
     Raises:
@@ -211,7 +348,7 @@ def classify(image: ImageSource, *, fitzpatrick: int | str | None = None, channe
     with _default_lock:
         if _default is None:
             _default = Classifier()
-    return _default.classify(image, fitzpatrick=fitzpatrick, channels=channels)
+    return _default.classify(image, fitzpatrick=fitzpatrick, channels=channels, prior=prior)
 
 
 def starter_path() -> str:
@@ -220,6 +357,13 @@ def starter_path() -> str:
     if not path.is_file():
         raise DermError("This installation has no starter model; name a .derm file: Classifier('skin.derm').")
     return str(path)
+
+
+def _with_prior(routing: str) -> str:
+    """The routing beside a prior, which can make any label the best one. Raises OptionError for "top"."""
+    if routing == "top":
+        raise OptionError("A prior needs every graph; leave it out, or take another routing than 'top'.")
+    return "all"
 
 
 def _check_threads(threads: Any) -> int:

@@ -12,7 +12,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -24,6 +24,7 @@ from .classifier import Classifier, starter_path
 from .errors import DermError
 from .fitzpatrick import check_fitzpatrick
 from .image import Pixels
+from .prior import parse_prior
 from .routing import ROUTINGS
 from .runtime import load_interpreter
 
@@ -100,18 +101,30 @@ def main() -> None:
 @click.option("--model", type=click.Path(), help="A .derm file; without it, the starter model.")
 @click.option("--fitzpatrick", help="Skin type of the person, 1 to 6 or I to VI; leave out when unknown.")
 @click.option("--routing", type=click.Choice(ROUTINGS), default="all", show_default=True, help="Which graphs are run.")
+@click.option(
+    "--prior",
+    metavar="LABEL=SHARE,...|FILE",
+    help="How common labels are among such photos: malignant=0.02,benign=0.5, or a JSON file of these.",
+)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads for a graph.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per photo and line.")
 def classify(
-    photos: tuple[str, ...], model: str | None, fitzpatrick: str | None, routing: str, threads: int, as_json: bool
+    photos: tuple[str, ...],
+    model: str | None,
+    fitzpatrick: str | None,
+    routing: str,
+    prior: str | None,
+    threads: int,
+    as_json: bool,
 ) -> None:
     """Classify PHOTOS (JPEG, PNG, WebP or BMP) and print a tree of probabilities for each."""
+    shares = None if prior is None else parse_prior(prior)
     digit = fitzpatrick is not None and re.fullmatch("[1-6]", fitzpatrick)
     skin_type = check_fitzpatrick(int(fitzpatrick) if fitzpatrick and digit else fitzpatrick)
     bundle = read_bundle(starter_path() if model is None else model)
     licence = f"Code: Apache-2.0. Weights ({bundle.manifest['id']}): {bundle.manifest['licence']}."
     click.echo(f"{NOTICE} {licence}", err=True)
-    with _open(bundle, threads, routing) as classifier:
+    with _open(bundle, threads, routing, shares) as classifier:
         failed = False
         for photo in photos:
             try:
@@ -126,6 +139,40 @@ def classify(
                 click.echo((f"{photo}\n" if len(photos) > 1 else "") + str(result) + ("\n" if len(photos) > 1 else ""))
     if failed:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("photo")
+@click.option("--node", help="What to find the evidence for: an id or name of the tree; the model's answer unless given.")
+@click.option("--model", type=click.Path(), help="A .derm file; without it, the starter model.")
+@click.option("--fitzpatrick", help="Skin type of the person, 1 to 6 or I to VI; leave out when unknown.")
+@click.option("--out", "-o", type=click.Path(dir_okay=False), required=True, help="The picture to write, a PNG.")
+@click.option("--seen", is_flag=True, help="Draw over what the network sees, instead of over the whole photo.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def explain(
+    photo: str, node: str | None, model: str | None, fitzpatrick: str | None, out: str, seen: bool, as_json: bool
+) -> None:
+    """Draw where in a PHOTO the model sees the evidence for a node of its tree.
+
+    A coarse map, learnt from labels of whole photos: it is no outline of a lesion and proves nothing.
+    """
+    from PIL import Image
+
+    from .files import replacing
+
+    digit = fitzpatrick is not None and re.fullmatch("[1-6]", fitzpatrick)
+    skin_type = check_fitzpatrick(int(fitzpatrick) if fitzpatrick and digit else fitzpatrick)
+    bundle = read_bundle(starter_path() if model is None else model)
+    click.echo(NOTICE, err=True)
+    with _open(bundle) as classifier, _without_greeting():
+        found = classifier.explain(photo, node, fitzpatrick=skin_type)
+    picture = found.overlay(None if seen else photo)
+    with replacing(out) as file:
+        Image.fromarray(picture).save(file, "PNG")
+    if as_json:
+        click.echo(json.dumps({"photo": photo, **found.to_dict()}, ensure_ascii=False))
+    else:
+        click.echo(f"{found} -> {out}")
 
 
 @main.command()
@@ -150,7 +197,10 @@ def verify(file: str | None) -> None:
     bundle = read_bundle(starter_path() if file is None else file)
     with _open(bundle) as classifier:
         size = bundle.preprocessing.size
-        classifier.logits(np.zeros((size, size, 3), np.uint8))
+        black = np.zeros((size, size, 3), np.uint8)
+        classifier.logits(black)
+        with _without_greeting():
+            classifier.evidence(black)
         click.echo(f"whole: {bundle.manifest['id']} {bundle.manifest['version']}, sha256 {bundle.digest}")
 
 
@@ -177,18 +227,26 @@ def doctor() -> None:
         sys.exit(1)
 
 
-def _open(bundle: Bundle, threads: int = 1, routing: str = "all") -> Classifier:
+def _open(bundle: Bundle, threads: int = 1, routing: str = "all", prior: Mapping[str, float] | None = None) -> Classifier:
     """Opens a bundle without the greeting that LiteRT's C++ code prints; its errors arrive as exceptions all the same."""
+    with _without_greeting():
+        return Classifier(bundle, threads=threads, routing=routing, prior=prior)
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Hides what C++ code prints to stderr; Python's errors still rise."""
     try:
         kept = os.dup(2)
     except OSError:  # stderr is closed: nobody is greeted
-        return Classifier(bundle, threads=threads, routing=routing)
+        yield
+        return
     if sys.stderr is not None:
         sys.stderr.flush()
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        return Classifier(bundle, threads=threads, routing=routing)
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -201,6 +259,7 @@ def _summary(bundle: Bundle) -> str:
         f"sha256 of the manifest: {bundle.digest}",
         f"size: {bundle.size_bytes / 1e6:.2f} MB in {len(bundle.graphs)} graphs",
         f"photos: {bundle.preprocessing.fit} to {bundle.preprocessing.size} x {bundle.preprocessing.size}",
+        "skin type: " + ("used where it is given" if bundle.takes_skin_type else "not used; it is recorded with the result"),
         "labels: " + ", ".join(f"{len(taxonomy.at(level))} of level {level}" for level in taxonomy.levels),
         f"licence of the weights: {manifest['licence']}",
         f"intended use: {manifest['intended_use']}",

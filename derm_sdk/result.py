@@ -48,10 +48,11 @@ class Result:
         sets: {level: ids of the prediction set}, best first.
         coverage: the share of photos whose truth a set promises to hold, 0..1: a target, not a measurement.
         quality: whether the photo is usable.
-        fitzpatrick: the skin type that was given, 1..6 or None.
+        fitzpatrick: the skin type that was given, 1..6 or None; recorded whether or not a graph of the model takes it.
         routing: which graphs were run ("all", "lazy", "top"). skipped: ids of those that were not; the probability of a
             node below them is its parent's, spread evenly, and it ranks behind all others.
         model: {"id", "version", "digest"} of the bundle.
+        prior: {id: share of the photos} that the probabilities were adjusted to; None for the training's own.
     """
 
     levels: Mapping[str, tuple[Prediction, ...]]
@@ -65,6 +66,7 @@ class Result:
     routing: str
     skipped: tuple[str, ...]
     model: Mapping[str, str] = field(default_factory=dict)
+    prior: Mapping[str, float] | None = None
 
     def __getitem__(self, level: str) -> tuple[Prediction, ...]:
         """Every prediction of a level, best first. Raises OptionError for an unknown level."""
@@ -123,6 +125,7 @@ class Result:
             "schema": SCHEMA,
             "model": dict(self.model),
             "fitzpatrick": self.fitzpatrick,
+            "prior": None if self.prior is None else dict(self.prior),
             "answer": None if self.answer is None else self.answer.id,
             "refer": self.refer,
             "reasons": list(self.reasons),
@@ -165,6 +168,8 @@ def render(result: Result, least: float = 0.02) -> str:
     answer = f"{result.answer.name} ({result.answer.level})" if result.answer else "not certain enough on any level"
     lines.append(f"answer: {answer}")
     lines.append("refer to a dermatologist: " + ("yes, because " + "; ".join(result.reasons) if result.refer else "no"))
+    if result.prior is not None:
+        lines.append("adjusted to: " + ", ".join(f"{node} {100 * share:.3g} %" for node, share in result.prior.items()))
     if result.quality.problems:
         lines.append("photo: " + ", ".join(result.quality.problems))
     return "\n".join(lines)

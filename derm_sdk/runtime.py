@@ -12,6 +12,9 @@ from .composition import Floats
 from .errors import BundleError, RuntimeMissingError
 from .image import Pixels
 
+# The signatures of a graph that has two. The first by name is the primary one, which foreign readers run.
+ANSWER, EXPLAIN = "classify", "explain"
+
 
 def load_interpreter() -> tuple[Any, str]:
     """Finds an interpreter class and the name of its package. Raises RuntimeMissingError where none is installed."""
@@ -49,7 +52,7 @@ class Network:
         try:
             self._interpreter = interpreter_class(model_content=data, num_threads=threads)
             self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner()
+            runner = self._interpreter.get_signature_runner(ANSWER if spec.explain else None)
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
             del runner  # it knows the tensors by name; but it is slower than what it wraps, and keeps that from being used
         except (ValueError, RuntimeError) as error:
@@ -63,7 +66,7 @@ class Network:
         """Runs the graph on one photo.
 
         Args:
-            prepared: {kind: uint8 [size, size, channels]}, as `derm_sdk.prepare` returns them; more than needed is fine.
+            prepared: {kind: uint8}, as `derm_sdk.inputs.network_inputs` makes them; more than needed is fine.
         Returns:
             float64 [labels]: the output's stored values, made real by scale * (stored - zero_point).
         Raises:
@@ -79,6 +82,47 @@ class Network:
                 f"The graph {self.spec.id!r} answered with a logit that is not finite; its weights are damaged."
             )
         return np.asarray((stored - output.zero_point) * output.scale)
+
+
+class EvidenceNetwork:
+    """The signature "explain" of a graph, ready to run, with an interpreter of its own. Not for two threads at once.
+
+    Raises:
+        RuntimeMissingError: no interpreter is installed.
+        BundleError: the graph has no such signature, or not the one of its description.
+    """
+
+    def __init__(self, spec: GraphSpec, data: bytes, threads: int) -> None:
+        interpreter_class, _ = load_interpreter()
+        if spec.explain is None:
+            raise BundleError(f"The graph {spec.id!r} was made without a signature {EXPLAIN!r}.")
+        self.spec, self._output = spec, spec.explain
+        try:
+            self._interpreter = interpreter_class(model_content=data, num_threads=threads)
+            self._runner = self._interpreter.get_signature_runner(EXPLAIN)
+            taken = self._runner.get_input_details()
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(f"The graph {spec.id!r} has no signature {EXPLAIN!r} that can be run: {error}") from error
+        self._inputs = tuple(tensor for tensor in spec.inputs if tensor.name in taken)
+        _check_tensors(spec, taken, self._inputs)
+        _check_tensors(spec, self._runner.get_output_details(), (self._output,))
+
+    def evidence(self, prepared: Mapping[str, Pixels]) -> Floats:
+        """Runs the signature on one photo.
+
+        Args:
+            prepared: as for `Network.logits`.
+        Returns:
+            float64 [h, w, labels]: how much each place speaks for each label; the mean over the places, and what does not
+            depend on the place, make the label's logit.
+        Raises:
+            BundleError: one of them is not finite.
+        """
+        found = self._runner(**{tensor.name: prepared[tensor.kind][None] for tensor in self._inputs})
+        stored = found[self._output.name][0].astype(np.float64)
+        if not np.isfinite(stored).all():
+            raise BundleError(f"The graph {self.spec.id!r} explained with what is not finite; its weights are damaged.")
+        return np.asarray((stored - self._output.zero_point) * self._output.scale)
 
 
 def _check_tensors(spec: GraphSpec, found: Mapping[str, Any], described: tuple[Tensor, ...]) -> None:

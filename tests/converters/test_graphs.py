@@ -8,6 +8,7 @@ from derm_converters.graphs import check_graph, convert_graph, describe_graph
 from derm_sdk.preprocess import derive_inputs
 
 from .. import models
+from . import networks
 
 KINDS = ("equalized", "otsu", "gray")
 PHOTOS = [derive_inputs(photo, KINDS) for photo in models.photos(24, seed=3)]
@@ -23,34 +24,15 @@ def trained_logits(network) -> np.ndarray:
     return np.asarray(network(batch, training=False))
 
 
-def run(graph: bytes) -> np.ndarray:
+def run(graph: bytes, photos=PHOTOS) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=graph)
     interpreter.allocate_tensors()
     runner = interpreter.get_signature_runner()
     output = describe_graph(graph)[1][0]
-    rows = [runner(**{kind: photo[kind][None] for kind in KINDS})[output["name"]][0] for photo in PHOTOS]
+    rows = [runner(**{kind: array[None] for kind, array in photo.items()})[output["name"]][0] for photo in photos]
     return (np.array(rows, np.float64) - output["zero_point"]) * output["scale"]
-
-
-def test_folding_keeps_the_function_and_leaves_no_normalisation(network):
-    folded = fold_batchnorm(network)
-    assert not [layer for layer in folded.layers if "normalization" in layer.name]
-    rows = [
-        np.asarray(folded([photo[tensor.name][None].astype(np.float32) for tensor in folded.inputs])) for photo in PHOTOS
-    ]
-    np.testing.assert_allclose(np.concatenate(rows), trained_logits(network), rtol=1e-4, atol=1e-4)
-
-
-def test_a_normalisation_behind_an_activation_is_refused_by_name():
-    import keras
-
-    tensor = keras.Input((8, 8, 3), name="rgb")
-    x = keras.layers.Conv2D(4, 3, activation="relu")(tensor)
-    x = keras.layers.BatchNormalization(name="late")(x)
-    with pytest.raises(ConversionError, match="'late' must directly follow"):
-        fold_batchnorm(keras.Model(tensor, keras.layers.GlobalAveragePooling2D()(x)))
 
 
 @pytest.mark.parametrize("precision", ["int8", "float16", "float32"])
@@ -64,6 +46,32 @@ def test_every_precision_takes_bytes_in_a_batch_of_one_and_answers_alike(network
     logits = trained_logits(network)
     tolerance = {"int8": 0.06, "float16": 0.01, "float32": 1e-4}[precision]
     assert np.abs(run(graph) - logits).max() < tolerance * np.ptp(logits)
+
+
+@pytest.mark.parametrize("arrangement", networks.NETWORKS)
+def test_every_arrangement_of_layers_converts_and_answers_alike(arrangement):
+    network = networks.NETWORKS[arrangement]()
+    photos = networks.examples(network)
+    exact = networks.logits(network, photos)
+    float32, int8 = (convert_graph(network, p, lambda: photos, lambda: photos[2:]) for p in ("float32", "int8"))
+    assert np.abs(run(float32, photos) - exact).max() < 1e-5 * np.abs(exact).max()
+    error = run(int8, photos) - exact  # `convert_graph` has checked that int8 holds no float
+    assert np.sqrt((error**2).mean()) < 0.05 * exact.std()
+
+
+def test_a_published_network_as_a_layer_converts_and_answers_alike():
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    tensor = keras.Input((96, 96, 3), name="rgb")
+    backbone = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, include_top=False, pooling="avg")
+    x = backbone(layers.Rescaling(1 / 127.5, -1)(tensor), training=False)
+    network = networks.randomised(keras.Model([tensor], layers.Dense(5)(layers.Dropout(0.2)(x))))
+    photos = networks.examples(network, 5)
+    exact = networks.logits(network, photos)
+    error = run(convert_graph(network, "int8", lambda: photos, lambda: photos), photos) - exact
+    assert np.sqrt((error**2).mean()) < 0.1 * exact.std()
 
 
 def test_int8_is_a_third_of_float32(network):
@@ -108,6 +116,11 @@ def test_rounded_kernels_have_255_levels_per_channel_and_zeros_stay():
     steps = rounded[..., 0] / scale
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
     assert (rounded[..., 1] == 0).all()
+
+
+def test_bias_correction_needs_photos(network):
+    with pytest.raises(ConversionError, match="needs photos"):
+        correct_biases(fold_batchnorm(network), [])
 
 
 def test_bias_correction_takes_the_mean_error_of_rounded_weights_away(network):

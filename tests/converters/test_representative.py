@@ -34,6 +34,16 @@ def test_fewer_photos_than_asked_are_all_taken():
 
 def test_black_and_white_come_first_so_that_every_input_spans_0_to_255():
     rows = list(with_extremes([], 8, ("rgb", "equalized", "otsu", "gray", "stretched")))
+    assert len(rows) == 2
     for kind in rows[0]:
         assert (rows[0][kind].min(), rows[1][kind].max()) == (0, 255)
         assert np.ptp(np.concatenate([row[kind].ravel() for row in rows])) == 255
+
+
+def test_every_skin_type_is_shown_though_the_photos_lack_it():
+    photo = np.full((8, 8, 3), 90, np.uint8)
+    rows = list(with_extremes([(photo, 4)], 8, ("rgb", "skin_type")))
+    assert {int(row["skin_type"].argmax()) for row in rows[:-1]} == set(range(7))
+    assert {int(row["rgb"].mean()) for row in rows[:-1]} == {0, 255}
+    assert np.array_equal(rows[-1]["rgb"], photo)
+    assert rows[-1]["skin_type"].tolist() == [0, 0, 0, 0, 255, 0, 0]

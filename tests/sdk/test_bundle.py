@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import io
 import json
@@ -28,7 +29,8 @@ def small_parts():
              "dtype": "uint8", "scale": 1.0, "zero_point": 0} for kind in kinds
         ]  # fmt: skip
         outputs = [{"name": "output_0", "shape": [1, count], "dtype": "uint8", "scale": 0.05, "zero_point": 128}]
-        rows.append(models.graph_row(name, inputs, outputs))
+        evidence = {"name": "evidence", "shape": [1, 4, 4, count], "dtype": "uint8", "scale": 0.1, "zero_point": 99}
+        rows.append({**models.graph_row(name, inputs, outputs), "explain": evidence})
     return models.manifest(rows), {name: f"graph {name}".encode() for name in models.HEADS}
 
 
@@ -52,6 +54,12 @@ def edited(name: str, edit) -> bytes:
     return pack(entries)
 
 
+def with_offsets(text: bytes):
+    """An edit that puts offsets in front of the other fields of calibration.json."""
+    return lambda data: data.replace(b"{", b'{"offsets": {' + text + b"}, ", 1)
+
+
+SKIN_TYPE = {"name": "skin", "kind": "skin_type", "shape": [1, 7], "dtype": "uint8", "scale": 1, "zero_point": 0}
 HUGE = b"1" + b"0" * 400
 
 
@@ -62,7 +70,7 @@ def test_the_same_content_gives_the_same_bytes():
     assert hashlib.sha256(data).hexdigest() == GOLDEN
 
 
-GOLDEN = "a992d992f8ad74422f15987131aac19fd284ee3b74b42af15ee766e282644d74"
+GOLDEN = "cd0a5483319a7cc0d96718b9bd8f63b9a00dd1aaf87f947b6b260bf7428dff33"
 
 
 def test_what_was_written_is_read_back(tmp_path):
@@ -76,6 +84,11 @@ def test_what_was_written_is_read_back(tmp_path):
     assert bundle.graph_data == data
     assert (bundle.card, bundle.licence) == ("# Card\n", "licence\n")
     assert bundle.size_bytes == path.stat().st_size
+
+
+def test_a_bundle_knows_whether_a_graph_takes_the_skin_type():
+    assert not read_bundle(small_bundle()).takes_skin_type
+    assert read_bundle(small_bundle(lambda m: m["graphs"][1]["inputs"].append(SKIN_TYPE))).takes_skin_type
 
 
 def test_any_unzip_opens_it_and_every_entry_is_stored_and_aligned():
@@ -161,6 +174,11 @@ def rezip(compression: int) -> bytes:
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(kind="depth")), "unknown input 'depth'"),
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(zero_point=3)), "scale 1, zero point 0"),
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1, 8, 8, 3])), "has the shape"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(kind="skin_type")), "has the shape"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"].append({**SKIN_TYPE, "shape": [1, 6]})), "has the shape"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"].append({**SKIN_TYPE, "dtype": "float32"})), "must be uint8 with"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"].append({**SKIN_TYPE, "scale": 1 / 255})), "must be uint8 with"),
+        (small_bundle(lambda m: m["graphs"][0]["inputs"].extend([SKIN_TYPE] * 2)), "takes an input twice"),
         (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1.0, 32, 32, 3])), "must be uint8"),
         (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale=True)), "must be uint8"),
         (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(zero_point=128.5)), "must be uint8"),
@@ -201,10 +219,16 @@ def rezip(compression: int) -> bytes:
         (small_bundle(lambda m: m["graphs"].append({**m["graphs"][0], "given": "melanoma-group"})), "have the same id"),
         (small_bundle(lambda m: m["graphs"][0].update(labels=[["benign"], [], {}])), "manifest.json lacks"),
         (small_bundle(lambda m: m["graphs"][1].update(
-            labels=[m["graphs"][1]["given"]], outputs=[{**m["graphs"][1]["outputs"][0], "shape": [1, 1]}])), "not below it"),
+            labels=[m["graphs"][1]["given"]], explain=None,
+                outputs=[{**m["graphs"][1]["outputs"][0], "shape": [1, 1]}])), "not below it"),
         (edited("calibration.json", lambda b: b.replace(b'"root"', b'"roof"')), "'roof', which the model does not have"),
         (edited("calibration.json", lambda b: b.replace(b'"malignant"', b'"malign"')), "not in the tree"),
         (edited("calibration.json", lambda b: b.replace(b"0.35", b"35")), "probability from 0 to 1"),
+        (edited("calibration.json", with_offsets(b'"roof": []')), "'roof', which the model does not have"),
+        (edited("calibration.json", with_offsets(b'"root": [0, 1]')), "2 offsets; it has 3 labels"),
+        (edited("calibration.json", with_offsets(b'"root": [0, 1, 101]')), "must be numbers from -100 to 100"),
+        (edited("calibration.json", with_offsets(b'"root": [0, 1, "2"]')), "must be numbers from -100 to 100"),
+        (edited("calibration.json", with_offsets(b'"root": 7')), "^calibration.json lacks"),
     ],
 )  # fmt: skip
 def test_bad_bundles_are_refused_with_the_reason(data, message):
@@ -326,3 +350,10 @@ def test_what_a_reader_would_refuse_is_not_written(tmp_path):
     with pytest.raises(BundleError):
         write_bundle(tmp_path / "x.derm", fields, models.TAXONOMY, models.CALIBRATION, data, "", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_offsets_are_kept_and_files_without_them_read_as_before():
+    data = small_bundle()
+    assert b'"offsets"' not in data and read_bundle(data).calibration.offsets == {}
+    given = dataclasses.replace(models.CALIBRATION, offsets={"root": (0.5, -0.25, 0.0)})
+    assert read_bundle(small_bundle(calibration=given)).calibration == given

@@ -264,7 +264,7 @@ def test_a_bad_photo_leaves_the_classifier_usable(classifier):
 def test_json_is_stable_and_complete(classifier):
     data = json.loads(classifier.classify(PHOTOS[0], fitzpatrick=3).to_json())
     assert set(data) == {
-        "schema", "model", "fitzpatrick", "answer", "refer", "reasons", "quality", "coverage", "prediction_sets",
+        "schema", "model", "fitzpatrick", "prior", "answer", "refer", "reasons", "quality", "coverage", "prediction_sets",
         "routing", "skipped", "levels",
     }  # fmt: skip
     assert data["schema"] == 1 and data["fitzpatrick"] == 3

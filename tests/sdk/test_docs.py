@@ -28,6 +28,7 @@ from derm_sdk import (
     bundle,
     calibration,
     errors,
+    inputs,
     preprocess,
     read_bundle,
     routing,
@@ -159,7 +160,7 @@ def test_the_table_names_every_field_that_is_written(packed):
         found = set()
         for name, value in data.items():
             found.add(before + name)
-            if name in ("preprocessing",):
+            if name in ("preprocessing", "explain"):
                 found |= fields(value, f"{before}{name}.")
             if name in ("graphs", "inputs", "outputs"):
                 found |= {field for row in value for field in fields(row, f"{before}{name}[].")}
@@ -175,14 +176,14 @@ def test_the_choices_of_the_manifest_are_the_codes():
     assert tuple(meaning["kind"]) == bundle.KINDS
     assert tuple(meaning["graphs[].outputs[].dtype"]) == bundle.DTYPES
     assert tuple(meaning["preprocessing.fit"]) == preprocess.FITS
-    assert tuple(meaning["graphs[].inputs[].kind"]) == tuple(preprocess.INPUT_CHANNELS)
+    assert tuple(meaning["graphs[].inputs[].kind"]) == inputs.INPUT_KINDS
     assert f"The `.derm` file, format {bundle.FORMAT}" in BUNDLE
 
 
 def test_the_fields_of_taxonomy_and_calibration_are_those_written():
     data = models.TAXONOMY.to_dict()
     assert names(section(BUNDLE, "`taxonomy.json`")) == ["levels", *(f"nodes[].{name}" for name in data["nodes"][0])]
-    data = Calibration().to_dict()
+    data = Calibration(offsets={"root": (0.5,)}).to_dict()
     data |= {f"refer.{name}": 0 for name in data.pop("refer")}
     assert set(names(section(BUNDLE, "`calibration.json`"))) == set(data)
 
@@ -223,7 +224,7 @@ def test_the_schema_table_is_what_to_dict_gives(result):
     assert [code(row[0])[0] for row in table] == list(data)
     types = {
         "whole number": int, "whole number or null": (int, type(None)), "text": str, "text or null": (str, type(None)),
-        "number": float, "object": dict, "true or false": bool, "list of text": list,
+        "number": float, "object": dict, "object or null": (dict, type(None)), "true or false": bool, "list of text": list,
     }  # fmt: skip
     for row in table:
         assert isinstance(data[code(row[0])[0]], types[row[1]]), row

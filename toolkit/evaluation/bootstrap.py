@@ -1,13 +1,16 @@
 """Bootstrap intervals: whole groups (near duplicates, patients, lesions) are drawn again, not single photos.
 
 Photos of a group resemble each other; drawn one by one they would make every interval too narrow. Replicates are made in
-blocks, so that any number of photos takes about the same memory.
+blocks, so that any number of photos takes about the same memory. All figures are computed on the same replicates, so that
+differences and quotients of figures, between skin types or models, have intervals too.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,9 @@ from ..data.manifest import Photo, Split
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float] | None
+Measure = Callable[[Floats], dict[str, Floats]]  # weights [B, N] -> {name of a figure: [B]}, NaN where it is not defined
+Key = TypeVar("Key", bound=Hashable)
+REPLICATES = 1000
 BLOCK_BYTES = 1 << 23  # of one block of weights; drawing it and ranking by it take about five times as much
 
 
@@ -43,7 +49,7 @@ def weight_blocks(clusters: Sequence[str], replicates: int, seed: int, block_byt
         seed: 0 or more; the replicates do not depend on the size of the blocks.
         block_bytes: about how large a block may be.
     Yields:
-        float64 [b, N], whole numbers; the b add up to B.
+        float64 [b, N], whole numbers, a photo's b numbers beside each other in memory; the b add up to B.
     """
     names, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     stream = np.random.Generator(np.random.PCG64(seed))
@@ -53,7 +59,67 @@ def weight_blocks(clusters: Sequence[str], replicates: int, seed: int, block_byt
         drawn = stream.integers(0, len(names), (count, len(names)))
         drawn += np.arange(count)[:, None] * len(names)
         counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        yield np.asarray(counts[:, member], np.float64)
+        yield counts.T[member].astype(np.float64).T
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """A figure over all photos (`value`, NaN where it is not defined) and in every replicate (`replicates`, [R])."""
+
+    value: float
+    replicates: Floats
+
+    def cell(self, n: int) -> dict[str, float] | None:
+        """JSON-ready, with interval and number of photos: {"value", "low", "high", "n"}; None where it is not defined."""
+        limits = interval(self.replicates)
+        if limits is None or not np.isfinite(self.value):
+            return None
+        return {"value": float(self.value), "low": limits[0], "high": limits[1], "n": n}
+
+    def corrected_cell(self, n: int) -> dict[str, float] | None:
+        """As `cell`, for shares that take absolute values, the least or the greatest, and so count noise as a difference.
+
+        Such a figure is too large by about as much as its replicates are larger than it: they have the noise twice.
+        Its interval is therefore the replicates' mirrored at the value, and "corrected" is what the value would be without
+        noise: {"value", "corrected", "low", "high", "n"}, each 0..1. The value itself may lie outside of the interval.
+
+        Source: Davison and Hinkley 1997, "Bootstrap Methods and their Application", 2.4 (basic bootstrap).
+        """
+        limits = interval(self.replicates)
+        if limits is None or not np.isfinite(self.value):
+            return None
+        mirrored = 2 * self.value - np.array([float(np.nanmean(self.replicates)), limits[1], limits[0]])
+        corrected, low, high = (float(each) for each in np.clip(mirrored, 0.0, 1.0))
+        return {"value": float(self.value), "corrected": corrected, "low": low, "high": high, "n": n}
+
+    def minus(self, other: Replicated) -> Replicated:
+        """The difference, replicate by replicate: both must come from the same draws."""
+        return Replicated(self.value - other.value, self.replicates - other.replicates)
+
+
+def resample(
+    measures: Mapping[Key, Measure], clusters: Sequence[str], replicates: int = REPLICATES, seed: int = 0
+) -> dict[Key, dict[str, Replicated]]:
+    """Computes figures over all photos and in every replicate, all on the same draws.
+
+    Args:
+        measures: {key: measure}; each gets weights of all N photos.
+        clusters: [N] names of the photos' groups, from `units`.
+        replicates: R.
+        seed: of the draws.
+    Returns:
+        {key: {name of the figure: Replicated}}.
+    """
+    points = {key: measure(np.ones((1, len(clusters)))) for key, measure in measures.items()}
+    found: dict[Key, dict[str, list[Floats]]] = {key: {name: [] for name in point} for key, point in points.items()}
+    for weights in weight_blocks(clusters, replicates, seed):
+        for key, measure in measures.items():
+            for name, values in measure(weights).items():
+                found[key][name].append(values)
+    return {
+        key: {name: Replicated(float(points[key][name][0]), np.concatenate(parts)) for name, parts in of_key.items()}
+        for key, of_key in found.items()
+    }
 
 
 def interval(values: Floats) -> Interval:
@@ -62,64 +128,3 @@ def interval(values: Floats) -> Interval:
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
         low, high = np.nanquantile(values, [0.025, 0.975])
     return None if np.isnan(low) else (float(low), float(high))
-
-
-def class_scores(truth: NDArray[np.int64], predicted: NDArray[np.int64], count: int, weights: Floats) -> dict[str, Floats]:
-    """Accuracy, balanced accuracy, F1, precision and recall of every replicate.
-
-    Args:
-        truth, predicted: int [N], classes.
-        count: number of classes.
-        weights: float [B, N], how often each photo counts.
-    Returns:
-        {name: float64 [B]}; means over classes are over those that occur in the replicate's truth.
-    """
-    true, guessed = np.eye(count)[truth], np.eye(count)[predicted]
-    of_truth, of_guess, hits = weights @ true, weights @ guessed, weights @ (true * guessed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        present = np.where(of_truth > 0, 1.0, np.nan)
-        recall = hits / of_truth * present
-        precision = np.where(of_guess > 0, hits / of_guess, 0.0) * present
-        f1 = 2 * hits / (of_truth + of_guess) * present
-        total = of_truth.sum(axis=1)
-        scores = {
-            "accuracy": hits.sum(axis=1) / total,
-            "balanced_accuracy": _mean(recall),
-            "macro_f1": _mean(f1),
-            "weighted_f1": np.nansum(f1 * of_truth, axis=1) / total,
-            "precision": _mean(precision),
-            "recall": _mean(recall),
-        }
-    return scores
-
-
-def weighted_means(values: Floats, weights: Floats) -> Floats:
-    """The mean of float [N] values in every replicate, float64 [B]; NaN where no photo counts."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((weights @ values) / weights.sum(axis=1))
-
-
-def aurocs(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
-    """The area under the ROC curve in every replicate.
-
-    Args:
-        scores: float [N]; higher means more likely positive.
-        positive: bool [N].
-        weights: float [B, N].
-    Returns:
-        float64 [B], ties counting half; NaN where a replicate lacks positives or negatives.
-    """
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(scores[order]) > 0))
-    ups = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
-    downs = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
-    below = np.cumsum(downs, axis=1) - downs / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1)))
-
-
-def _mean(values: Floats) -> Floats:
-    """The mean over classes, leaving NaN out."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=1))

@@ -1,4 +1,4 @@
-"""Logits of the calibration split -> the numbers that the SDK applies: temperatures, thresholds, limits.
+"""Logits of the calibration split -> the numbers that the SDK applies: temperatures, offsets, thresholds, limits.
 
 All functions are pure, so the converter fits the same numbers again on the logits of the int8 graphs.
 """
@@ -6,16 +6,21 @@ All functions are pure, so the converter fits the same numbers again on the logi
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition, Head
 from derm_sdk.errors import OptionError
+
+if TYPE_CHECKING:
+    from ..data.manifest import Photo
+    from ..training.config import Config
 
 Floats = NDArray[np.float64]
 
@@ -23,10 +28,48 @@ Floats = NDArray[np.float64]
 # weighs as much as a fraction of one photo, so it rules where there are none and is lost where there are many.
 TEMPERATURE_LIMIT = math.log(8.0)
 TEMPERATURE_SPREAD = 1.0
+# How strongly a training weighed rare labels is known from its config, so the exponent that undoes it is normal around that
+# value: a calibration split of some hundred photos may correct it, and does not replace it. One number per graph and not one
+# per label, which 114 conditions with three photos each could not carry.
+EXPONENT_SPREAD = 0.25
 # A threshold of the answer must be met by this many photos, or by all: the one most certain photo proves nothing.
 LEAST_ANSWERS = 10
 QUALITY_QUANTILES = (0.005, 0.995)
 FAMILIARITY_QUANTILE = 0.01
+
+
+def fit_run(
+    config: Config,
+    composition: Composition,
+    logits: Mapping[str, NDArray[Any]],
+    photos: Sequence[Photo],
+    measures: Mapping[str, NDArray[Any]],
+    trained_on: Sequence[Photo],
+    fitted_on: Mapping[str, Any],
+) -> Calibration:
+    """Fits the calibration that a run's config asks for, on the logits of its networks or of their converted graphs.
+
+    Args:
+        config: of the run.
+        composition, logits, measures, fitted_on: as for `fit_calibration`.
+        photos: [N] of the calibration split.
+        trained_on: the photos of the training.
+    """
+    targets, recipe = config.calibration, config.training
+    return fit_calibration(
+        composition,
+        logits,
+        [photo.leaf for photo in photos],
+        measures,
+        coverage=targets.coverage,
+        answer_accuracy=targets.answer_accuracy,
+        refer_node=targets.refer_node,
+        refer_sensitivity=targets.refer_sensitivity,
+        # Class weights (n^-a) and an adjustment of the logits (share^b) both make a training see rare labels more often.
+        prior_exponent=recipe.class_weight_power + recipe.logit_adjustment,
+        photos_by_leaf=Counter(photo.leaf for photo in trained_on),
+        fitted_on=fitted_on,
+    )
 
 
 def fit_calibration(
@@ -39,6 +82,8 @@ def fit_calibration(
     answer_accuracy: float = 0.8,
     refer_node: str | None = "malignant",
     refer_sensitivity: float = 0.9,
+    prior_exponent: float = 0.0,
+    photos_by_leaf: Mapping[str, int] | None = None,
     fitted_on: Mapping[str, Any] | None = None,
 ) -> Calibration:
     """Fits everything that is fitted on the calibration split.
@@ -52,25 +97,38 @@ def fit_calibration(
         answer_accuracy: share of right answers among the answers given on each level.
         refer_node: id or name of the node to refer; None, "" or one that the tree lacks for none.
         refer_sensitivity: share of that node's photos to be referred.
-        fitted_on: recorded as it is, with "n" added.
+        prior_exponent: e, where the training saw a label of share s as if its share were in proportion to s^(1 - e): by
+            class weights, balanced sampling or adjusted logits. Where it is not 0, offsets undo it.
+        photos_by_leaf: {condition: photos of the training}, ids; needed where `prior_exponent` is not 0.
+        fitted_on: recorded as it is, with "n" added, and the exponents that were fitted.
     Returns:
         The calibration. Where a level cannot reach `answer_accuracy`, its threshold is 1: it practically never answers.
     """
-    temperatures = {
-        head.graph: _head_temperature(head, composition, logits[head.graph], leaves) for head in composition.heads
-    }
-    calibration = Calibration(temperatures=temperatures)
+    temperatures: dict[str, float] = {}
+    offsets: dict[str, tuple[float, ...]] = {}
+    exponents: dict[str, float] = {}
+    for head in composition.heads:
+        of_head, truth = _of_head(head, composition, logits[head.graph], leaves)
+        if prior_exponent == 0:
+            temperatures[head.graph] = fit_temperature(of_head, truth)
+            continue
+        shares = log_shares(head, composition, photos_by_leaf or {})
+        temperatures[head.graph], exponent = fit_scaling(of_head, truth, shares, prior_exponent)
+        offsets[head.graph] = tuple((exponent * (shares - shares.mean())).tolist())
+        exponents[head.graph] = exponent
+    calibration = Calibration(temperatures=temperatures, offsets=offsets)
     nodes = calibration.nodes(composition, logits)
     node = _find_node(composition, refer_node)
     return Calibration(
         temperatures=temperatures,
+        offsets=offsets,
         answer=answer_thresholds(composition, nodes, leaves, answer_accuracy),
         coverage=coverage,
         sets=set_thresholds(composition, nodes, leaves, coverage),
         refer_node=node,
         refer_threshold=0.5 if node is None else refer_threshold(composition, nodes, leaves, node, refer_sensitivity),
         quality=quality_limits(measures),
-        fitted_on={**(fitted_on or {}), "n": len(leaves)},
+        fitted_on={**(fitted_on or {}), "n": len(leaves)} | ({"prior_exponents": exponents} if exponents else {}),
     )
 
 
@@ -97,6 +155,53 @@ def fit_temperature(logits: NDArray[Any], truth: NDArray[np.int64]) -> float:
 
     found = minimize_scalar(cost, bounds=(-TEMPERATURE_LIMIT, TEMPERATURE_LIMIT), method="bounded", options={"xatol": 1e-6})
     return float(math.exp(found.x))
+
+
+def fit_scaling(logits: NDArray[Any], truth: NDArray[np.int64], log_share: Floats, exponent: float) -> tuple[float, float]:
+    """The temperature T and the exponent e that make softmax((logits + e * log_share) / T) likeliest.
+
+    T has the prior of `fit_temperature`; e is normal around `exponent`, which is all there is without photos.
+
+    Args:
+        logits: float [N, labels].
+        truth: int [N], the column of each photo's label.
+        log_share: float [labels], the logarithm of each label's share of the training photos.
+        exponent: what the training's config says.
+    Returns:
+        T, 1/8 to 8, and e.
+    Source: the offset of class weights and adjusted logits, Menon et al. 2021, "Long-tail learning via logit adjustment".
+    """
+    if len(truth) == 0 or logits.shape[1] < 2:
+        return 1.0, exponent
+    values, rows = np.asarray(logits, np.float64), np.arange(len(truth))
+
+    def cost(point: Floats) -> tuple[float, Floats]:
+        inverse = math.exp(-point[0])
+        scaled = (values + point[1] * log_share) * inverse
+        scaled -= scaled.max(axis=1, keepdims=True)
+        weights = np.exp(scaled)
+        total = weights.sum(axis=1, keepdims=True)
+        weights /= total
+        loss = (np.log(total[:, 0]) - scaled[rows, truth]).sum()
+        off = (point[1] - exponent) / EXPONENT_SPREAD
+        slope = [
+            (scaled[rows, truth] - (weights * scaled).sum(axis=1)).sum() + point[0] / TEMPERATURE_SPREAD**2,
+            ((weights @ log_share) - log_share[truth]).sum() * inverse + off / EXPONENT_SPREAD,
+        ]
+        return float(loss + 0.5 * (point[0] / TEMPERATURE_SPREAD) ** 2 + 0.5 * off**2), np.array(slope)
+
+    limits = [(-TEMPERATURE_LIMIT, TEMPERATURE_LIMIT), (exponent - 1.0, exponent + 1.0)]
+    found = minimize(
+        cost, [0.0, exponent], jac=True, method="L-BFGS-B", bounds=limits, options={"ftol": 1e-12, "gtol": 1e-8}
+    )
+    return float(math.exp(found.x[0])), float(found.x[1])
+
+
+def log_shares(head: Head, composition: Composition, photos_by_leaf: Mapping[str, int]) -> Floats:
+    """The logarithm of each label's share of a graph's training photos, float64 [labels]; no photo counts as one."""
+    counts = [sum(photos_by_leaf.get(leaf, 0) for leaf in composition.taxonomy.leaves_under(label)) for label in head.labels]
+    counted = np.maximum(np.array(counts, np.float64), 1.0)
+    return np.asarray(np.log(counted / counted.sum()))
 
 
 def set_thresholds(composition: Composition, nodes: Floats, leaves: Sequence[str], coverage: float) -> dict[str, float]:
@@ -164,11 +269,13 @@ def quality_limits(measures: Mapping[str, NDArray[Any]]) -> dict[str, tuple[floa
     return limits
 
 
-def _head_temperature(head: Head, composition: Composition, logits: NDArray[Any], leaves: Sequence[str]) -> float:
-    """Fits one graph on the photos that it is about: those below its node."""
+def _of_head(
+    head: Head, composition: Composition, logits: NDArray[Any], leaves: Sequence[str]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Logits and true columns of the photos that a graph is about: those below its node."""
     place = {leaf: column for column, label in enumerate(head.labels) for leaf in composition.taxonomy.leaves_under(label)}
     rows = [row for row, leaf in enumerate(leaves) if leaf in place]
-    return fit_temperature(logits[rows], np.array([place[leaves[row]] for row in rows], np.int64))
+    return logits[rows], np.array([place[leaves[row]] for row in rows], np.int64)
 
 
 def _least_certainty(certainty: Floats, right: NDArray[np.bool_], accuracy: float) -> float:

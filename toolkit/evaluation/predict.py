@@ -13,7 +13,7 @@ from derm_sdk.calibration import quality_measures
 
 from ..data.cache import PhotoCache
 from ..data.manifest import Photo
-from ..training.feed import batches_in_order, exact_photo, feed
+from ..training.feed import SkinType, batches_in_order, exact_photo, feed, recorded_skin_type
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +36,7 @@ def predict_models(
     batch_size: int = 64,
     workers: int = 2,
     progress: Tick = _quiet,
+    skin_type: SkinType = recorded_skin_type,
 ) -> Logits:
     """Runs every model on every photo; one batch of photos is in memory at a time.
 
@@ -46,6 +47,7 @@ def predict_models(
         batch_size: photos per batch.
         workers: threads that prepare photos.
         progress: called with (photos done, photos in all).
+        skin_type: photo -> 1..6 or None: what models that take it are told; the true one unless given.
     Returns:
         {graph id: float32 [N, labels]}, rows in the order of `photos`.
     """
@@ -53,7 +55,8 @@ def predict_models(
     wanted = list(dict.fromkeys(name for names in inputs.values() for name in names))
     found: dict[str, list[Any]] = {graph: [] for graph in models}
     done = 0
-    for indices, batch in feed(photos, batches_in_order(len(photos), batch_size), exact_photo(cache), wanted, workers):
+    batches = batches_in_order(len(photos), batch_size)
+    for indices, batch in feed(photos, batches, exact_photo(cache), wanted, workers, skin_type=skin_type):
         for graph, model in models.items():
             found[graph].append(np.asarray(model.predict_on_batch([batch[name] for name in inputs[graph]]), np.float32))
         done += len(indices)
@@ -63,15 +66,21 @@ def predict_models(
 
 
 def predict_bundle(
-    bundle: Bundle | str | Path, photos: Sequence[Photo], cache: PhotoCache, progress: Tick = _quiet
+    bundle: Bundle | bytes | str | Path,
+    photos: Sequence[Photo],
+    cache: PhotoCache,
+    progress: Tick = _quiet,
+    *,
+    skin_type: SkinType = recorded_skin_type,
 ) -> Logits:
     """Runs a `.derm` file on every photo, as the device does.
 
     Args:
-        bundle: it, or its path.
+        bundle: it, its bytes, or its path.
         photos: [N] of them.
         cache: the exact cache of the bundle's size and fit.
         progress: called with (photos done, photos in all).
+        skin_type: photo -> 1..6 or None: what a bundle that takes it is told; the true one unless given.
     Returns:
         {graph id: float32 [N, labels]}, rows in the order of `photos`.
     Raises:
@@ -82,7 +91,7 @@ def predict_bundle(
     rows: list[Mapping[str, NDArray[Any]]] = []
     with Classifier(bundle) as classifier:
         for photo in photos:
-            rows.append(classifier.logits(cache.read(photo)))
+            rows.append(classifier.logits(cache.read(photo), fitzpatrick=skin_type(photo)))
             progress(len(rows), len(photos))
         none = {head.graph: np.zeros((0, len(head.labels)), np.float32) for head in classifier.composition.heads}
     return {graph: np.array([row[graph] for row in rows], np.float32) if rows else none[graph] for graph in none}

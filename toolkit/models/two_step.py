@@ -1,8 +1,9 @@
 """The two-step model: one network names the category, then one network per category names the condition.
 
 The root looks at the colour photo; an expert looks at three gray pictures of it (equalized, Otsu, gray), each through a
-stem of its own. Each is a small residual network (He et al. 2016, the shortcut of He et al. 2019) or begins as ImageNet's
-EfficientNet-Lite; both have ReLU6, so that int8 costs them little. A category with a single condition needs no expert.
+stem of its own. Each is a small residual network (He et al. 2016, the shortcut of He et al. 2019), begins as ImageNet's
+EfficientNet-Lite (both have ReLU6, so that int8 costs them little), or is report A's plain one: convolutions and poolings
+per picture, laid flat. A category with a single condition needs no expert.
 
 What the converter relies on: inputs named after their kind, float32 0..255; then a Rescaling; each layer used once;
 BatchNormalization directly behind a linear Conv2D or Dense; the output is the linear Dense layer "logits".
@@ -18,32 +19,40 @@ from derm_sdk.preprocess import INPUT_CHANNELS
 from derm_sdk.taxonomy import Taxonomy
 
 from .graph import GraphSpec
+from .heads import finish, hidden, with_skin_type
+from .inputs import join_skin_type, keras_inputs, pictures
+from .plain import plain_features
 
 if TYPE_CHECKING:
     import keras
 
+KIND = "two_step"
 _CHANNELS = {"range": (1, 4096)}
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network: a residual network with random weights, or one that begins as ImageNet's EfficientNet-Lite.
+    """One network: a residual or a plain one with random weights, or one that begins as ImageNet's EfficientNet-Lite.
 
     Attributes:
         inputs: what it looks at, names out of rgb, gray, equalized, otsu, stretched.
-        backbone: "" for the residual network of stem, widths and blocks; "lite0", "lite1" or "lite2" to begin with the
+        architecture: "residual", or "plain": each picture through 3x3 convolutions and 2x2 max poolings, then laid flat.
+        backbone: "" for a network of that architecture; "lite0", "lite1" or "lite2" to begin with the
             ImageNet weights of that EfficientNet-Lite: the inputs' channels, together three, stand for its colours.
+        weights: of the backbone: "imagenet", "none" for random ones, or the path of a local file.
         momentum: how slowly the backbone's batch normalisation takes up the statistics of new photos, 0..1.
         backbone_blocks: how many of the backbone's blocks are used; 0 for all of them and its head.
-        stem: channels of the first convolution (stride 2), per input.
+        stem: channels of the first convolution (stride 2), per input; of a residual network alone.
         widths: channels of each stage; each stage halves the picture's sides.
-        blocks: residual blocks of each stage.
+        blocks: residual blocks of each stage; of a plain network, convolutions.
         dense: units of a hidden layer behind the pooling; 0 for none.
         dropout: share of the features dropped before the logits, in training.
     """
 
     inputs: tuple[str, ...] = field(default=("rgb",), metadata={"choices": tuple(INPUT_CHANNELS)})
+    architecture: str = field(default="residual", metadata={"choices": ("residual", "plain")})
     backbone: str = field(default="", metadata={"choices": ("", "lite0", "lite1", "lite2")})
+    weights: str = "imagenet"
     backbone_blocks: int = field(default=0, metadata={"range": (0, 30)})
     momentum: float = field(default=0.99, metadata={"range": (0.0, 0.9999)})
     stem: int = field(default=24, metadata=_CHANNELS)
@@ -59,56 +68,69 @@ class Network:
             raise ValueError(f"inputs must name one or more different pictures; got {list(self.inputs)}")
         if self.backbone and sum(INPUT_CHANNELS[name] for name in self.inputs) != 3:
             raise ValueError(f"a backbone needs three channels; {list(self.inputs)} have another number")
+        if not self.backbone and self.weights not in ("imagenet", "none"):
+            raise ValueError(f"weights are those of a backbone, and none is named; got {self.weights!r}")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The `[model]` table of a two-step config."""
+    """The `[model]` table of a two-step config.
+
+    Attributes:
+        skin_type: whether the skin type is an input of every network.
+        skin_type_units: width of its embedding.
+    """
 
     kind: str = "two_step"
     root: Network = field(default_factory=Network)
     expert: Network = field(default_factory=lambda: Network(inputs=("equalized", "otsu", "gray"), dense=64))
+    skin_type: bool = False
+    skin_type_units: int = field(default=8, metadata={"range": (1, 1024)})
 
 
 def graphs(taxonomy: Taxonomy, settings: Settings) -> tuple[GraphSpec, ...]:
     """The networks that a tree of labels needs: the root, and an expert for each category of several conditions."""
     categories = taxonomy.children(None)
-    specs = [GraphSpec("root", None, tuple(node.id for node in categories), settings.root.inputs)]
+    root, expert = (with_skin_type(network.inputs, settings.skin_type) for network in (settings.root, settings.expert))
+    specs = [GraphSpec("root", None, tuple(node.id for node in categories), root)]
     for category in categories:
         leaves = taxonomy.leaves_under(category.id)
         if len(leaves) > 1:
-            specs.append(GraphSpec(f"expert-{category.id}", category.id, leaves, settings.expert.inputs))
+            specs.append(GraphSpec(f"expert-{category.id}", category.id, leaves, expert))
     return tuple(specs)
 
 
-def build(spec: GraphSpec, settings: Settings, size: int) -> keras.Model:
-    """Builds a network with random weights.
+def build(spec: GraphSpec, settings: Settings, size: int | None) -> keras.Model:
+    """Builds a network, with random weights or with its backbone's.
 
     Args:
         spec: one of `graphs`.
         settings: the model's table.
-        size: side of the inputs in pixels.
+        size: side of the inputs in pixels; None for any, which a plain network cannot have.
     Returns:
-        A functional model {input: float32 [N, size, size, channels], 0..255} -> logits float32 [N, labels].
+        A functional model {input: float32, 0..255} -> logits float32 [N, labels].
+    Raises:
+        ConfigError: a plain network, and pictures that are too small or of no fixed size.
+        WeightsError: the backbone's weights cannot be had, or do not fit.
     """
-    import keras
     from keras import layers
 
     network = settings.root if spec.given is None else settings.expert
-    inputs = {name: keras.Input((size, size, INPUT_CHANNELS[name]), name=name) for name in spec.inputs}
-    x = _pretrained_map(inputs, network) if network.backbone else _residual_map(inputs, network)
-    x = layers.GlobalAveragePooling2D(name="pooling")(x)
+    inputs = keras_inputs(spec, size)
+    if network.backbone:
+        x = layers.GlobalAveragePooling2D(name="pooling")(_pretrained_map(pictures(inputs), network))
+    elif network.architecture == "plain":
+        x = _plain_features(pictures(inputs), network)
+    else:
+        x = layers.GlobalAveragePooling2D(name="pooling")(_residual_map(pictures(inputs), network))
+    x = join_skin_type(x, inputs, settings.skin_type_units)
     if network.dense:
-        x = layers.Dense(network.dense, use_bias=False, name="dense")(x)
-        x = _normalised(x, "dense")
-    if network.dropout:
-        x = layers.Dropout(network.dropout, name="dropout")(x)
-    logits = layers.Dense(len(spec.labels), name="logits")(x)
-    model = keras.Model(list(inputs.values()), logits, name=spec.id.replace("-", "_"))
+        x = hidden(x, network.dense)
+    model = finish(x, inputs, spec, network.dropout)
     if network.backbone:
         from .weights import load_pretrained
 
-        load_pretrained(model, network.backbone)
+        load_pretrained(model, network.backbone, network.weights)
     return model
 
 
@@ -121,6 +143,14 @@ def _pretrained_map(inputs: Mapping[str, Any], network: Network) -> Any:
     scaled = [layers.Rescaling(1 / 128, -127 / 128, name=f"{name}_rescaling")(picture) for name, picture in inputs.items()]
     x = layers.Concatenate(name="concatenate")(scaled) if len(scaled) > 1 else scaled[0]
     return lite_layers(x, network.backbone, network.backbone_blocks or None, momentum=network.momentum)
+
+
+def _plain_features(inputs: Mapping[str, Any], network: Network) -> Any:
+    """A stack of plain convolutions per input, laid flat side by side."""
+    from keras import layers
+
+    flat = [plain_features(picture, kind, network.widths, network.blocks) for kind, picture in inputs.items()]
+    return layers.Concatenate(name="concatenate")(flat) if len(flat) > 1 else flat[0]
 
 
 def _residual_map(inputs: Mapping[str, Any], network: Network) -> Any:

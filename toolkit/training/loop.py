@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score
+
+from derm_sdk.taxonomy import Taxonomy
 
 from ..data.augment import Augmentation
 from ..data.cache import PhotoCache
@@ -20,11 +24,17 @@ from ..errors import TrainingError
 from ..evaluation.predict import predict_models
 from ..models import GraphSpec
 from .backend import seed_everything
-from .checkpoint import Progress, restore_checkpoint, write_checkpoint
+from .checkpoint import Progress, read_progress, restore_checkpoint, write_checkpoint
 from .config import Training
-from .feed import augmented_photo, feed, shuffled_batches, steps_per_epoch
-from .recipe import MovingAverage, class_weights, derived_seed, learning_rate, smoothed_targets
-from .reporter import Meter
+from .devices import OneDevice
+from .feed import augmented_photo, dropped_skin_type, feed, shuffled_batches, steps_per_epoch
+from .mixing import Mixer
+from .objective import objective, upward_sums
+from .optimizers import build_optimizer
+from .recipe import MovingAverage, class_weights, derived_seed, learning_rate, log_shares, smoothed_targets
+from .reporter import Meter, metric_name
+from .stages import freeze, part_of
+from .teachers import Teachers
 
 if TYPE_CHECKING:
     import keras
@@ -38,7 +48,9 @@ class Job:
 
     Attributes:
         spec: the network.
-        build: makes it, with random weights.
+        taxonomy: the tree of labels.
+        build: makes it, for pictures of a side, or of any side for None; with the weights that it begins with, or with
+            random ones, when it is given others anyway.
         photos, classes: of the training split: the photos, and the place of each one's label in `spec.labels`.
         validation_photos, validation_classes: the same of the validation split.
         canvas, exact: the caches for training and for validation.
@@ -46,11 +58,13 @@ class Job:
         epochs: passes over the photos, at most.
         recipe, augmentation: from the config.
         workers: threads that prepare photos.
+        devices: where it trains.
         checkpoint: the file of its state; training continues from it where it exists.
     """
 
     spec: GraphSpec
-    build: Callable[[], keras.Model]
+    taxonomy: Taxonomy
+    build: Callable[[int | None, bool], keras.Model]
     photos: Sequence[Photo]
     classes: Classes
     validation_photos: Sequence[Photo]
@@ -62,11 +76,12 @@ class Job:
     recipe: Training
     augmentation: Augmentation
     workers: int
+    devices: OneDevice
     checkpoint: Path
 
 
 def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None]) -> Progress:
-    """Trains a network until its last epoch, or until its validation macro F1 stops rising.
+    """Trains a network until its last epoch, or until its validation metric stops rising.
 
     Args:
         job: what to train, and how.
@@ -80,55 +95,79 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
     """
     recipe, labels = job.recipe, len(job.spec.labels)
 
-    # --- Model, optimiser, moving average -------------------------------------------------------------------------
+    # --- Model, loss, moving average --------------------------------------------------------------------------------
     seed_everything(derived_seed(recipe.seed, job.spec.id), deterministic=recipe.deterministic)
-    model = compile_model(job.build(), recipe)
+    sizes = recipe.sizes or (job.size,)
+    with job.devices.scope(), precision(recipe.precision):
+        model = job.build(job.size if set(sizes) == {job.size} else None, not job.checkpoint.is_file())
+    judge = job.build(job.size, False)  # its twin on one device, in float32: the network that will be kept
     per_epoch = steps_per_epoch(len(job.photos), recipe.batch_size)
     steps, warmup = job.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
     slowest = 1 - 4 / max(steps, 5)  # of a short training, the average must not hold its beginning
     average = MovingAverage(model.weights, min(recipe.average, slowest)) if recipe.average else None
+    targets = weighted_targets(job.classes, labels, recipe)
+    teachers = Teachers(recipe.teachers, job.spec.labels, recipe.distillation_temperature) if recipe.teachers else None
 
     # --- Resume ---------------------------------------------------------------------------------------------------
-    progress = restore_checkpoint(job.checkpoint, model, average) if job.checkpoint.is_file() else Progress()
-    weights = class_weights(job.classes, labels, recipe.class_weight_power)
-    targets = smoothed_targets(job.classes, labels, recipe.label_smoothing)
+    frozen, progress = part_of(recipe.frozen, 0, job.epochs), Progress()
+    if job.checkpoint.is_file():
+        frozen = part_of(recipe.frozen, max(0, read_progress(job.checkpoint).epoch - 1), job.epochs)
+    compile_model(model, job, frozen)
+    if job.checkpoint.is_file():
+        progress = restore_checkpoint(job.checkpoint, model, average)
     meter.start(job.spec.id, job.epochs, len(job.photos), progress.epoch)
 
     while not progress.finished:
-        # --- One pass over the photos -----------------------------------------------------------------------------
         started, epoch = time.perf_counter(), progress.epoch
+        # --- What this part of the training asks for --------------------------------------------------------------
+        size = part_of(sizes, epoch, job.epochs)
+        if part_of(recipe.frozen, epoch, job.epochs) != frozen:
+            frozen = part_of(recipe.frozen, epoch, job.epochs)
+            compile_model(model, job, frozen)
+
+        # --- One pass over the photos -----------------------------------------------------------------------------
         seed = derived_seed(recipe.seed, job.spec.id, epoch)
         # On torch, dropout draws from a global stream that no checkpoint holds; so every epoch begins its own.
         seed_everything(seed, deterministic=recipe.deterministic)
-        order = np.random.Generator(np.random.PCG64(seed))
-        batches = shuffled_batches(len(job.photos), recipe.batch_size, order)
-        view = augmented_photo(job.canvas, job.size, job.augmentation, recipe.seed, epoch)
+        batches = shuffled_batches(len(job.photos), recipe.batch_size, np.random.Generator(np.random.PCG64(seed)))
+        mixer = Mixer(
+            job.photos,
+            augmented_photo(job.canvas, size, job.augmentation, recipe.seed, epoch),
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+            share=recipe.mix_share,
+            seed=recipe.seed,
+            epoch=epoch,
+        )
+        skin_type = dropped_skin_type(recipe.skin_type_dropout, recipe.seed, epoch)
         step, seen, rate, loss = epoch * per_epoch, 0, 0.0, 0.0
-        for indices, batch in feed(job.photos, batches, view, job.spec.inputs, job.workers):
-            rate = learning_rate(step, steps, warmup, recipe.learning_rate)
+        for indices, batch in feed(job.photos, batches, mixer.view, job.spec.inputs, job.workers, skin_type=skin_type):
+            wanted = mixer.targets(indices, targets, size)
+            if teachers:
+                weight = recipe.distillation * wanted.sum(axis=1, keepdims=True)
+                wanted = (1 - recipe.distillation) * wanted + weight * teachers.answers(batch)
+            rate = learning_rate(step, steps, warmup, recipe.learning_rate, recipe.schedule)
             model.optimizer.learning_rate = rate
-            inputs = [batch[name] for name in job.spec.inputs]
-            now = float(model.train_on_batch(inputs, targets[indices], sample_weight=weights[job.classes[indices]]))
+            now = job.devices.step(model, [batch[name] for name in job.spec.inputs], wanted)
             step, seen = step + 1, seen + len(indices)
             loss += (now - loss) * len(indices) / seen
             if not math.isfinite(loss):
-                raise TrainingError(_not_a_number(job.spec.id, epoch + 1, step - epoch * per_epoch, progress))
+                raise TrainingError(_not_a_number(job, epoch + 1, step - epoch * per_epoch, progress))
             if average:
                 average.step(step)
             meter.step(len(indices), loss)
         trained = time.perf_counter()
 
         # --- Validation, over the whole split, with the weights that would be kept ---------------------------------
-        current = model.get_weights()
-        kept = average.arrays() if average else current
-        model.set_weights(kept)
-        scores = validate(model, job)
-        model.set_weights(current)
+        kept = average.arrays() if average else model.get_weights()
+        judge.set_weights(kept)
+        scores = validate(judge, job)
 
         # --- The best so far; is it time to stop? -----------------------------------------------------------------
         progress.epoch = epoch + 1
-        if (scores["validation_macro_f1"], -scores["validation_loss"]) > (progress.best_score, -progress.best_loss):
-            progress.best_score, progress.best_loss = scores["validation_macro_f1"], scores["validation_loss"]
+        score = scores[f"validation_{recipe.metric}"] * (-1 if recipe.metric == "loss" else 1)
+        if (score, -scores["validation_loss"]) > (progress.best_score, -progress.best_loss):
+            progress.best_score, progress.best_loss = score, scores["validation_loss"]
             progress.best_epoch, progress.best = epoch + 1, kept
         waited = progress.epoch - progress.best_epoch
         progress.finished = progress.epoch >= job.epochs or waited >= recipe.patience
@@ -140,54 +179,85 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
         progress.history.append(row)
         write_checkpoint(job.checkpoint, progress, model, average)
         after_epoch(progress)
-        meter.epoch(row, progress.best_score)
+        best = f"{metric_name(recipe.metric)} {abs(progress.best_score):.3f}"
+        meter.epoch(row, best, progress.best_epoch == progress.epoch)
     return progress
 
 
-def compile_model(model: keras.Model, recipe: Training) -> keras.Model:
-    """Gives a model its loss and an AdamW that is ready to be restored."""
+@contextlib.contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made inside compute with this Keras dtype policy; their weights stay float32."""
     import keras
 
-    optimizer = keras.optimizers.AdamW(
-        learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay, global_clipnorm=recipe.clip_norm or None
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def compile_model(model: keras.Model, job: Job, frozen: float) -> None:
+    """Freezes a share of the backbone, and gives the model its loss and a fresh optimiser that is ready to be restored."""
+    import keras
+
+    recipe = job.recipe
+    freeze(model, frozen)
+    log_prior = recipe.logit_adjustment * log_shares(job.classes, len(job.spec.labels))
+    loss = objective(
+        upward_sums(job.taxonomy, job.spec.labels), hierarchy=recipe.hierarchy, focal=recipe.focal, log_prior=log_prior
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    optimizer.build(model.trainable_variables)
-    # Not XLA on TensorFlow: on a CPU it runs convolutions several times slower.
-    jit = keras.backend.backend() == "jax"
-    model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=jit)
-    return model
+    with job.devices.scope():
+        # Not XLA on TensorFlow: on a CPU it runs convolutions several times slower.
+        optimizer = build_optimizer(model, recipe, job.devices.optimizer)
+        model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
+        model.optimizer.build(model.trainable_variables)  # with float16, Keras has wrapped it to scale the loss
+
+
+def weighted_targets(classes: Classes, labels: int, recipe: Training) -> NDArray[np.float32]:
+    """Smoothed one-hot targets times the weight of the photo's class, float32 [N, labels]."""
+    weights = class_weights(classes, labels, recipe.class_weight_power)
+    return smoothed_targets(classes, labels, recipe.label_smoothing) * weights[classes][:, None]
 
 
 def validate(model: keras.Model, job: Job) -> dict[str, float]:
-    """Loss (plain cross-entropy), accuracy and macro F1 on the validation split, computed once over all of it.
+    """Loss (plain cross-entropy) and the metrics on the validation split, computed once over all of it.
 
-    Macro F1 is the mean over the labels that occur in the split.
+    Macro F1 and balanced accuracy are means over the labels that occur in the split.
     """
     graph, truth = job.spec.id, job.validation_classes
     logits = predict_models({graph: model}, job.validation_photos, job.exact, workers=job.workers)[graph].astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     predicted = logits.argmax(axis=1)
+    present = np.unique(truth)
+
+    def f1(average: str) -> float:
+        return float(f1_score(truth, predicted, labels=present, average=average, zero_division=0.0))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a label that is answered but does not occur
+        balanced = float(balanced_accuracy_score(truth, predicted))
     return {
         "validation_loss": float(-log_probabilities[np.arange(len(truth)), truth].mean()),
         "validation_accuracy": float((predicted == truth).mean()),
-        "validation_macro_f1": float(
-            f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0.0)
-        ),
+        "validation_balanced_accuracy": balanced,
+        "validation_macro_f1": f1("macro"),
+        "validation_weighted_f1": f1("weighted"),
     }
 
 
 def best_model(job: Job, progress: Progress) -> Any:
     """The network with its best weights, without an optimiser: what the run folder keeps."""
-    model = job.build()
+    model = job.build(job.size, False)
     model.set_weights(progress.best)
     return model
 
 
-def _not_a_number(graph: str, epoch: int, step: int, progress: Progress) -> str:
-    kept = f"the best weights so far (epoch {progress.best_epoch}, macro F1 {progress.best_score:.3f}) are kept"
+def _not_a_number(job: Job, epoch: int, step: int, progress: Progress) -> str:
+    best = f"epoch {progress.best_epoch}, {metric_name(job.recipe.metric)} {abs(progress.best_score):.3f}"
+    kept = f"the best weights so far ({best}) are kept"
     return (
-        f"The loss of {graph!r} stopped being a number in epoch {epoch}, step {step}; "
+        f"The loss of {job.spec.id!r} stopped being a number in epoch {epoch}, step {step}; "
         f"{kept if progress.best else 'no epoch was finished'}. Lower training.learning_rate and start a new run."
     )

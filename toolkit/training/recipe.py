@@ -26,8 +26,8 @@ def derived_seed(seed: int, graph: str, epoch: int | None = None) -> int:
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
-def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """A linear rise over `warmup` steps, then half a cosine down to 0 at `steps`: a pure function of the step.
+def learning_rate(step: int, steps: int, warmup: int, peak: float, schedule: str = "cosine") -> float:
+    """A linear rise over `warmup` steps, then half a cosine down to 0 at `steps`, or constant: a pure function of the step.
 
     Example:
         >>> [round(learning_rate(step, 10, 2, 1.0), 3) for step in (0, 1, 2, 6, 9)]
@@ -35,7 +35,9 @@ def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
     """
     if step < warmup:
         return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    return (
+        peak if schedule == "constant" else peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    )
 
 
 def smoothed_targets(classes: NDArray[np.int64], count: int, smoothing: float) -> Floats32:
@@ -56,6 +58,12 @@ def class_weights(classes: NDArray[np.int64], count: int, power: float) -> Float
     numbers = np.bincount(classes, minlength=count)
     weights = (numbers.mean() / numbers) ** power
     return np.asarray(weights / weights[classes].mean(), np.float32)
+
+
+def log_shares(classes: NDArray[np.int64], count: int) -> Floats32:
+    """The logarithm of each class's share of the photos, float32 [count]; each class occurs."""
+    numbers = np.bincount(classes, minlength=count)
+    return np.asarray(np.log(numbers / numbers.sum()), np.float32)
 
 
 class MovingAverage:

@@ -26,6 +26,10 @@ class Reporter:
     def say(self, text: str) -> None:
         """Prints a line that stays, and logs it with the time."""
         self.console.print(text, markup=False, soft_wrap=True)
+        self.record(text)
+
+    def record(self, text: str) -> None:
+        """Only logs a line, such as an error that the command prints itself."""
         if self.log is None:
             return
         try:
@@ -48,6 +52,11 @@ class Reporter:
             yield Meter(self, progress)
 
 
+def metric_name(metric: str) -> str:
+    """How people write a metric of the config, such as "macro F1" for "macro_f1"."""
+    return metric.replace("_", " ").replace("f1", "F1")
+
+
 class Meter:
     """Shows epoch, loss, macro F1, photos/s and the time left of a network's training; one line per epoch stays."""
 
@@ -55,14 +64,14 @@ class Meter:
         """Made by `Reporter.meter`."""
         self._reporter, self._progress = reporter, progress
         self._task: TaskID | None = None
-        self._graph, self._epochs, self._epoch, self._best = "", 0, 0, -1.0
+        self._graph, self._epochs, self._epoch, self._best = "", 0, 0, ""
         self._photos, self._since = 0, time.perf_counter()
 
     def start(self, graph: str, epochs: int, photos: int, done: int) -> None:
         """A network begins, or goes on after `done` of its epochs; an epoch has `photos` photos."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._graph, self._epochs, self._epoch, self._best = graph, epochs, done, -1.0
+        self._graph, self._epochs, self._epoch, self._best = graph, epochs, done, ""
         self._photos, self._since = 0, time.perf_counter()
         total = epochs * photos
         self._task = self._progress.add_task(graph, total=total, completed=done * photos, details="")
@@ -71,16 +80,16 @@ class Meter:
         """A batch of photos is done; `loss` is the epoch's mean so far."""
         self._photos += photos
         speed = self._photos / max(1e-9, time.perf_counter() - self._since)
-        best = f"  best macro F1 {self._best:.3f}" if self._best >= 0 else ""
+        best = f"  best {self._best}" if self._best else ""
         details = f"epoch {self._epoch + 1}/{self._epochs}  loss {loss:.3f}{best}  {speed:.0f} photos/s"
         if self._task is not None:
             self._progress.update(self._task, advance=photos, details=details)
 
-    def epoch(self, row: Mapping[str, Any], best: float) -> None:
-        """An epoch is done: `row` as in history.csv."""
+    def epoch(self, row: Mapping[str, Any], best: str, is_best: bool) -> None:
+        """An epoch is done: `row` as in history.csv; `best` says how good the best one is, which may be this one."""
         self._epoch, self._best = row["epoch"], best
         self._photos, self._since = 0, time.perf_counter()
-        star = " *" if row["validation_macro_f1"] >= best else ""
+        star = " *" if is_best else ""
         self._reporter.say(
             f"{self._graph:<24} epoch {row['epoch']:>3}/{self._epochs}  loss {row['loss']:.3f}  "
             f"validation: loss {row['validation_loss']:.3f}, accuracy {row['validation_accuracy']:.3f}, "

@@ -1,6 +1,7 @@
 """A finished run folder, read and checked: what `evaluate` and the converter start from.
 
 config.toml  taxonomy.json  dataset.json  splits.csv  environment.json  history.csv  log.txt
+tensorboard/<graph>/         history.csv again, for TensorBoard
 checkpoints/<graph>.npz      the state of each network's training
 model/graphs.json            kind, preprocessing, and the graphs: {"id", "file", "given", "labels", "inputs"}
 model/<graph>.keras          the best weights
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition
 from derm_sdk.errors import BundleError, FileError, TaxonomyError, closest
-from derm_sdk.preprocess import INPUT_CHANNELS, PREPROCESSING_VERSION
+from derm_sdk.inputs import INPUT_KINDS, input_shape
+from derm_sdk.preprocess import PREPROCESSING_VERSION
 from derm_sdk.taxonomy import Taxonomy
 
 from ..data.cache import PhotoCache
@@ -36,6 +38,7 @@ from .settings import read_settings
 if TYPE_CHECKING:
     import keras
 
+FOLDS = "folds.json"  # what marks the folder of a cross-validation
 _GRAPH_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -125,7 +128,9 @@ class Run:
         return self.folder / "model" / f"{graph_id}.keras"
 
     def load_model(self, graph_id: str) -> keras.Model:
-        """Loads a graph with its best weights: functional, {input: float32 [N, S, S, channels], 0..255} -> logits.
+        """Loads a graph with its best weights: functional, {input: float32, 0..255} -> logits.
+
+        A picture is [N, S, S, channels], the skin type [N, 7].
 
         Raises:
             RunError: the file is missing, damaged, holds more than Keras' own layers, or is not what graphs.json says.
@@ -138,7 +143,7 @@ class Run:
         except Exception as error:  # Keras raises whatever its readers raise
             raise RunError(f"{str(path)!r} is damaged: Keras cannot read it ({_first_line(error)}).") from error
         size = self.preprocessing.size
-        expected = [(name, (None, size, size, INPUT_CHANNELS[name])) for name in spec.inputs]
+        expected = [(name, (None, *input_shape(name, size))) for name in spec.inputs]
         if [(each.name, tuple(each.shape)) for each in model.inputs] != expected:
             raise RunError(
                 f"The inputs of {str(path)!r} are not those that graphs.json names: {list(spec.inputs)} at {size}."
@@ -159,13 +164,17 @@ class Run:
         taxonomy = self.composition.taxonomy
         graphs, nodes = [spec.id for spec in self.graphs], [node.id for node in taxonomy.nodes]
         for what, names, known in (
-            ("graph", calibration.temperatures, graphs),
+            ("graph", {**calibration.temperatures, **calibration.offsets}, graphs),
             ("level", {**calibration.answer, **calibration.sets}, taxonomy.levels),
             ("node", [calibration.refer_node] if calibration.refer_node is not None else [], nodes),
         ):
             for name in names:
                 if name not in known:
                     raise RunError(f"{str(path)!r} names the {what} {name!r}, which the run lacks." + closest(name, known))
+        for spec in self.graphs:
+            count = len(calibration.offsets.get(spec.id, spec.labels))
+            if count != len(spec.labels):
+                raise RunError(f"{str(path)!r} gives {spec.id!r} {count} offsets; it has {len(spec.labels)} labels.")
         return calibration
 
 
@@ -221,6 +230,15 @@ def recorded_data(folder: Path) -> Path:
     return place
 
 
+def refuse_folds(folder: Path) -> None:
+    """Raises RunError for the folder of a cross-validation, which holds several runs and is none itself."""
+    if (folder / FOLDS).is_file():
+        raise RunError(
+            f"{str(folder)!r} holds a cross-validation, not one run; name one of its folds, such as "
+            f"{str(folder / 'fold-1')!r}."
+        )
+
+
 def _go_on(folder: Path) -> str:
     return f"If the training was interrupted, go on with 'derm-toolkit train --resume --out {folder}'."
 
@@ -228,6 +246,7 @@ def _go_on(folder: Path) -> str:
 def _check_finished(folder: Path) -> None:
     if not folder.is_dir():
         raise RunError(f"There is no run folder {str(folder)!r}; make one with 'derm-toolkit train'.")
+    refuse_folds(folder)
     if not (folder / "model" / "graphs.json").is_file():
         if (folder / "config.toml").is_file():
             raise RunError(
@@ -240,7 +259,7 @@ def _graph_spec(row: Any) -> GraphSpec:
     spec = GraphSpec(row["id"], row["given"], tuple(row["labels"]), tuple(row["inputs"]))
     if not isinstance(spec.id, str) or not _GRAPH_ID.fullmatch(spec.id) or row["file"] != f"{spec.id}.keras":
         raise ConfigError(f"graph ids must be slugs and files ID.keras; got {spec.id!r} and {row['file']!r}.")
-    if not spec.inputs or any(name not in INPUT_CHANNELS for name in spec.inputs):
+    if not spec.inputs or any(name not in INPUT_KINDS for name in spec.inputs):
         raise ConfigError(f"the graph {spec.id!r} has unknown inputs {list(spec.inputs)}.")
     return spec
 

@@ -23,15 +23,17 @@ from derm_sdk.files import write_bytes, write_text
 from ..data.cache import PhotoCache, remove_leftovers
 from ..data.manifest import Dataset, Photo, Split, write_split
 from ..errors import ConfigError, DataError, RunError, TrainingError
-from ..evaluation.calibrate import fit_calibration
+from ..evaluation.calibrate import fit_run
 from ..evaluation.predict import measure_quality, predict_models
-from ..models import FAMILIES, GraphSpec
+from ..models import FAMILIES, GraphSpec, untrained
 from .backend import environment, usable_cores
 from .checkpoint import Progress, read_progress
 from .config import Config, Targets, difference, read_config
+from .devices import OneDevice, choose_devices
+from .events import can_write_events, write_events
 from .lock import NAME as LOCK
 from .loop import Classes, Job, best_model, train_graph
-from .reporter import Reporter
+from .reporter import Reporter, metric_name
 from .run import Run, read_data_record, read_run
 
 _HISTORY = (
@@ -40,7 +42,9 @@ _HISTORY = (
     "loss",
     "validation_loss",
     "validation_accuracy",
+    "validation_balanced_accuracy",
     "validation_macro_f1",
+    "validation_weighted_f1",
     "learning_rate",
     "seconds",
     "photos_per_second",
@@ -91,12 +95,11 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     reporter = reporter or Reporter()
 
     # --- What is to be trained, and is there something to learn from? ---------------------------------------------
-    family = FAMILIES[config.model.kind]
-    specs: tuple[GraphSpec, ...] = family.graphs(dataset.taxonomy, config.model)
-    photos = {name: order.split.photos(dataset, name) for name in ("train", "validation", "calibration")}
-    warnings = _check_refer_node(dataset, config) + _check_photos(dataset, specs, photos)
+    specs, photos = _networks(order), _sides(order)
+    warnings = check_order(order)
 
     # --- The run folder ---------------------------------------------------------------------------------------------
+    devices = choose_devices(config.training.devices, config.training.precision)
     _open_run_folder(order)
     reporter.log = out / "log.txt"
     facts = environment(config.training.seed)
@@ -104,8 +107,9 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     workers = config.training.workers or usable_cores()
     reporter.say(
         f"{'Resuming' if order.resume else 'Training'} {config.model.kind} on {len(photos['train'])} photos, "
-        f"{len(specs)} networks; Keras {facts['packages']['keras']} on {facts['backend']} ({facts['device']}), "
-        f"{workers} workers."
+        f"{len(specs)} network{'s' * (len(specs) > 1)}; "
+        f"Keras {facts['packages']['keras']} on {facts['backend']} ({facts['device']}), "
+        f"{f'{devices.count} devices, ' if devices.count > 1 else ''}{workers} worker{'s' * (workers > 1)}."
     )
     for warning in warnings:
         reporter.say(f"Note: {warning}")
@@ -118,24 +122,32 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     fill_cache(canvas, photos["train"], workers, reporter)
     fill_cache(exact, [*photos["validation"], *photos["calibration"]], workers, reporter)
 
+    metric = metric_name(config.training.metric)
+    with_events = can_write_events()
+    if not with_events:
+        reporter.say("Note: no logs for TensorBoard are kept; 'pip install tensorboard' for them. history.csv has the same.")
+
     # --- The networks -----------------------------------------------------------------------------------------------
     histories: list[dict[str, Any]] = []
     with reporter.meter() as meter:
         for spec in specs:
-            job = _job(order, spec, photos["train"], photos["validation"], canvas, exact, workers)
+            job = _job(order, spec, photos["train"], photos["validation"], canvas, exact, workers, devices)
             if job.checkpoint.is_file() and _model_path(order, spec).is_file() and read_progress(job.checkpoint).finished:
                 progress = read_progress(job.checkpoint)
                 reporter.say(f"{spec.id}: finished before, epoch {progress.best_epoch} was best.")
             else:
                 try:
-                    progress = train_graph(job, meter, partial(_write_history, out, list(histories)))
-                except TrainingError:
-                    _keep_best(order, spec, job)
-                    raise
+                    progress = train_graph(job, meter, partial(_write_logs, out, list(histories), with_events))
+                except TrainingError as error:
+                    kept = _keep_best(order, spec, job)
+                    reporter.record(f"Stopped: {error}{kept}")
+                    raise TrainingError(f"{error}{kept}") from error
                 _save_model(order, spec, job, progress)
-                reporter.say(f"{spec.id}: kept epoch {progress.best_epoch}, validation macro F1 {progress.best_score:.3f}.")
+                reporter.say(
+                    f"{spec.id}: kept epoch {progress.best_epoch}, validation {metric} {abs(progress.best_score):.3f}."
+                )
+            _write_logs(out, histories, with_events, progress)
             histories += progress.history
-    _write_history(out, histories)
     _write_graphs(order, specs)
 
     # --- Calibration ------------------------------------------------------------------------------------------------
@@ -145,22 +157,44 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     return run
 
 
+def check_order(order: Order) -> list[str]:
+    """Looks whether there is something to learn from, before anything is written.
+
+    Returns:
+        Sentences about what is merely thin.
+    Raises:
+        ConfigError, DataError: as `train`.
+    """
+    return _check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
+
+
+def check_same(order: Order) -> None:
+    """Raises RunError unless config, data and split are those of the training in the run folder."""
+    changed = difference(read_config(order.out / "config.toml"), order.config)
+    if changed:
+        raise RunError(
+            f"{changed} differs from the run in {str(order.out)!r}; resume with its own config, or start a new run."
+        )
+    if (order.out / "dataset.json").is_file():
+        before = read_data_record(order.out)
+        for key, now in (("dataset", order.dataset.digest), ("split", order.split.digest)):
+            if before.get(key) != now:
+                raise RunError(f"The {key} differs from that of the run in {str(order.out)!r}; start a new run for it.")
+
+
 def calibrate(run: Run, split: Split, photos: Sequence[Photo], exact: PhotoCache, workers: int, reporter: Reporter) -> None:
     """Fits the run's calibration on the calibration split and writes calibration.json."""
     models = {spec.id: run.load_model(spec.id) for spec in run.graphs}
     with reporter.bar("calibration") as tick:
         logits = predict_models(models, photos, exact, workers=workers, progress=tick)
-    targets = run.config.calibration
-    calibration = fit_calibration(
+    calibration = fit_run(
+        run.config,
         run.composition,
         logits,
-        [photo.leaf for photo in photos],
+        photos,
         measure_quality(photos, exact, logits[run.composition.root.graph]),
-        coverage=targets.coverage,
-        answer_accuracy=targets.answer_accuracy,
-        refer_node=targets.refer_node,
-        refer_sensitivity=targets.refer_sensitivity,
-        fitted_on={"split": "calibration", "digest": split.digest},
+        split.photos(exact.dataset, "train"),
+        {"split": "calibration", "digest": split.digest},
     )
     write_text(run.folder / "calibration.json", json.dumps(calibration.to_dict(), indent=1) + "\n")
     warmest = ", ".join(f"{graph} {value:.2f}" for graph, value in calibration.temperatures.items())
@@ -175,6 +209,14 @@ def fill_cache(cache: PhotoCache, photos: Sequence[Photo], workers: int, reporte
     if made:
         seconds = time.perf_counter() - started
         reporter.say(f"Cached {made} photos in {cache.folder} ({made / seconds:.0f} photos/s).")
+
+
+def _networks(order: Order) -> tuple[GraphSpec, ...]:
+    return tuple(FAMILIES[order.config.model.kind].graphs(order.dataset.taxonomy, order.config.model))
+
+
+def _sides(order: Order) -> dict[str, tuple[Photo, ...]]:
+    return {name: order.split.photos(order.dataset, name) for name in ("train", "validation", "calibration")}
 
 
 def _check_refer_node(dataset: Dataset, config: Config) -> list[str]:
@@ -235,23 +277,14 @@ def _open_run_folder(order: Order) -> None:
     """Makes the run folder, or checks that it holds the training to resume."""
     out = order.out
     data = {
-        "folder": _relative(order.dataset.folder, out),
+        "folder": relative_place(order.dataset.folder, out),
         "dataset": order.dataset.digest,
         "split": order.split.digest,
         "photos": len(order.dataset.photos),
     }
     config_file, data_file = out / "config.toml", out / "dataset.json"
     if order.resume and config_file.is_file():
-        changed = difference(read_config(config_file), order.config)
-        if changed:
-            raise RunError(
-                f"{changed} differs from the run in {str(out)!r}; resume with its own config, or start a new run."
-            )
-        if data_file.is_file():
-            before = read_data_record(out)
-            for key in ("dataset", "split"):
-                if before.get(key) != data[key]:
-                    raise RunError(f"The {key} differs from that of the run in {str(out)!r}; start a new run for it.")
+        check_same(order)
         for folder in _LEFTOVERS:
             remove_leftovers(out / folder)
     elif out.is_dir() and any(path.name != LOCK for path in out.iterdir()):
@@ -270,8 +303,9 @@ def _job(
     canvas: PhotoCache,
     exact: PhotoCache,
     workers: int,
+    devices: OneDevice,
 ) -> Job:
-    config, taxonomy = order.config, order.dataset.taxonomy
+    config, taxonomy, family = order.config, order.dataset.taxonomy, FAMILIES[order.config.model.kind]
     place = {leaf: column for column, label in enumerate(spec.labels) for leaf in taxonomy.leaves_under(label)}
 
     def of_graph(photos: Sequence[Photo]) -> tuple[list[Photo], Classes]:
@@ -282,7 +316,8 @@ def _job(
     others, other_classes = of_graph(validation_photos)
     return Job(
         spec=spec,
-        build=lambda: FAMILIES[config.model.kind].build(spec, config.model, config.preprocessing.size),
+        taxonomy=taxonomy,
+        build=lambda size, pretrained: family.build(spec, config.model if pretrained else untrained(config.model), size),
         photos=mine,
         classes=classes,
         validation_photos=others,
@@ -294,6 +329,7 @@ def _job(
         recipe=config.training,
         augmentation=config.augmentation,
         workers=workers,
+        devices=devices,
         checkpoint=order.out / "checkpoints" / f"{spec.id}.npz",
     )
 
@@ -316,12 +352,14 @@ def _save_model(order: Order, spec: GraphSpec, job: Job, progress: Progress) -> 
     write_bytes(path, data)
 
 
-def _keep_best(order: Order, spec: GraphSpec, job: Job) -> None:
-    """After a training that broke off for good: its best weights so far, where there are any."""
+def _keep_best(order: Order, spec: GraphSpec, job: Job) -> str:
+    """After a training that broke off for good: saves its best weights so far, where there are any, and says where."""
     if job.checkpoint.is_file():
         progress = read_progress(job.checkpoint)
         if progress.best:
             _save_model(order, spec, job, progress)
+            return f" The best weights are in {str(_model_path(order, spec))!r}."
+    return ""
 
 
 def _write_graphs(order: Order, specs: Sequence[GraphSpec]) -> None:
@@ -329,13 +367,19 @@ def _write_graphs(order: Order, specs: Sequence[GraphSpec]) -> None:
         {"id": s.id, "file": f"{s.id}.keras", "given": s.given, "labels": list(s.labels), "inputs": list(s.inputs)}
         for s in specs
     ]
-    table = {"kind": order.config.model.kind, "preprocessing": order.config.preprocessing.to_dict(), "graphs": rows}
+    table = {
+        "kind": FAMILIES[order.config.model.kind].KIND,
+        "preprocessing": order.config.preprocessing.to_dict(),
+        "graphs": rows,
+    }
     write_text(order.out / "model" / "graphs.json", json.dumps(table, indent=1) + "\n")
 
 
-def _write_history(out: Path, rows: Sequence[dict[str, Any]], now: Progress | None = None) -> None:
-    """Writes history.csv: the finished networks' rows, then those of the one in training."""
-    rows = [*rows, *(now.history if now else [])]
+def _write_logs(out: Path, before: Sequence[dict[str, Any]], with_events: bool, now: Progress) -> None:
+    """Writes history.csv, the finished networks' rows, then those of the one in training, and that one's events."""
+    rows = [*before, *now.history]
+    if with_events:
+        write_events(out / "tensorboard" / rows[-1]["graph"], now.history)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, _HISTORY, lineterminator="\n")
     writer.writeheader()
@@ -344,7 +388,7 @@ def _write_history(out: Path, rows: Sequence[dict[str, Any]], now: Progress | No
     write_text(out / "history.csv", text.getvalue())
 
 
-def _relative(place: Path, out: Path) -> str:
+def relative_place(place: Path, out: Path) -> str:
     """From the run folder to the data set; absolute where no relative path exists (another drive)."""
     try:
         return Path(os.path.relpath(place.resolve(), out.resolve())).as_posix()

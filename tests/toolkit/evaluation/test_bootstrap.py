@@ -1,4 +1,4 @@
-"""The vectorised bootstrap against its slow, obvious twin: scikit-learn on photos written out as often as they count."""
+"""Groups of photos are drawn whole, in bounded memory, and intervals are as wide as they should be."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from derm_toolkit.data.manifest import Photo, Split
-from derm_toolkit.evaluation.bootstrap import aurocs, class_scores, interval, units, weight_blocks, weighted_means
-from derm_toolkit.evaluation.metrics import point_scores
+from derm_toolkit.evaluation.bootstrap import Replicated, interval, resample, units, weight_blocks
+from derm_toolkit.evaluation.scores import weighted_means
 
 
 def resampled_weights(clusters: list[str], replicates: int, seed: int) -> np.ndarray:
@@ -36,45 +35,51 @@ def test_whole_clusters_are_drawn_as_many_as_there_are(stream: np.random.Generat
     assert not np.array_equal(weights, resampled_weights(clusters, 200, seed=2))
 
 
-def test_every_score_equals_scikit_learns_on_the_replicate(stream: np.random.Generator):
-    truth, predicted = stream.integers(0, 4, 60), stream.integers(0, 5, 60)
-    truth[truth == 3] = 2  # class 3 is guessed, but never true
-    weights = resampled_weights([str(n // 2) for n in range(60)], 25, seed=0)
-    fast = class_scores(truth, predicted, 5, weights)
-    for replicate, counts in enumerate(weights.astype(int)):
-        slow = point_scores(np.repeat(truth, counts), np.repeat(predicted, counts))
-        for name, value in slow.items():
-            assert fast[name][replicate] == pytest.approx(value), name
-
-
-def test_auroc_equals_scikit_learns_on_the_replicate_ties_included(stream: np.random.Generator):
-    scores, positive = stream.integers(0, 8, 50) / 8, stream.random(50) < 0.4
-    weights = resampled_weights([str(n) for n in range(50)], 25, seed=0)
-    fast = aurocs(scores, positive, weights)
-    for replicate, counts in enumerate(weights.astype(int)):
-        assert fast[replicate] == pytest.approx(roc_auc_score(np.repeat(positive, counts), np.repeat(scores, counts)))
-
-
-def test_a_replicate_without_positives_has_no_auroc():
-    assert np.isnan(aurocs(np.array([0.1, 0.9]), np.array([False, True]), np.array([[2.0, 0.0]]))[0])
-
-
 def test_intervals_leave_undefined_replicates_out():
     assert interval(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
     assert interval(np.array([np.nan])) is None
-    assert np.allclose(weighted_means(np.array([1.0, 3.0]), np.array([[1.0, 1.0], [0.0, 2.0]])), [2, 3])
+    assert Replicated(np.nan, np.array([1.0, 1.0])).cell(9) is None
+    assert Replicated(1.0, np.array([np.nan])).cell(9) is None
 
 
 def test_the_interval_of_an_accuracy_is_about_as_wide_as_it_should_be(stream: np.random.Generator):
-    truth = np.zeros(400, np.int64)
-    predicted = (stream.random(400) < 0.2).astype(np.int64)
-    alone = resampled_weights([str(n) for n in range(400)], 2000, seed=0)
-    low, high = interval(class_scores(truth, predicted, 2, alone)["accuracy"])
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.2 * 0.8 / 400), rel=0.15)
+    right = (stream.random(400) >= 0.2).astype(float)
+
+    def width(right: np.ndarray, clusters: list[str]) -> float:
+        measure = {"x": lambda weights: {"accuracy": weighted_means(right, weights)}}
+        cell = resample(measure, clusters, 2000)["x"]["accuracy"].cell(400)
+        assert cell["value"] == pytest.approx(right.mean())
+        return cell["high"] - cell["low"]
+
+    alone = width(right, [str(n) for n in range(400)])
+    assert alone == pytest.approx(2 * 1.96 * np.sqrt(0.2 * 0.8 / 400), rel=0.15)
     # Photos that come in copies of four say as little as a quarter of them: the interval is twice as wide.
-    copies = resampled_weights([str(n // 4) for n in range(400)], 2000, seed=0)
-    low4, high4 = interval(class_scores(truth, np.repeat(predicted[::4], 4), 2, copies)["accuracy"])
-    assert high4 - low4 == pytest.approx(2 * (high - low), rel=0.25)
+    assert width(np.repeat(right[::4], 4), [str(n // 4) for n in range(400)]) == pytest.approx(2 * alone, rel=0.25)
+
+
+def test_all_measures_are_computed_on_the_same_draws(stream: np.random.Generator):
+    values = stream.random(50)
+    measures = {key: lambda weights: {"mean": weighted_means(values, weights)} for key in "ab"}
+    found = resample(measures, [str(n // 2) for n in range(50)], 40)
+    assert found["a"]["mean"].minus(found["b"]["mean"]).cell(50) == {"value": 0, "low": 0, "high": 0, "n": 50}
+
+
+def test_noise_that_is_counted_as_a_difference_is_corrected(stream: np.random.Generator):
+    """Six groups of 50 that are right equally often: best minus worst is never 0, but nothing lies between them."""
+    raw, corrected, far = [], [], np.repeat(np.arange(6), 50)
+
+    def gap(weights: np.ndarray) -> dict[str, np.ndarray]:
+        of_group = [weighted_means(right[far == group], weights[:, far == group]) for group in range(6)]
+        return {"gap": np.ptp(of_group, axis=0)}
+
+    for seed in range(40):
+        right = (stream.random(300) < 0.7).astype(float)
+        figure = resample({"x": gap}, [str(n) for n in range(300)], 200, seed)["x"]["gap"]
+        cell = figure.corrected_cell(300)
+        raw, corrected = [*raw, cell["value"]], [*corrected, cell["corrected"]]
+        assert 0 <= cell["low"] <= cell["corrected"] <= cell["high"] <= 1
+    assert np.mean(raw) > 0.12
+    assert np.mean(corrected) < 0.7 * np.mean(raw)
 
 
 def test_the_size_of_the_blocks_changes_no_replicate():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition, Head
 from derm_sdk.taxonomy import Taxonomy
-from derm_toolkit.evaluation.calibrate import LEAST_ANSWERS, fit_calibration, fit_temperature
+from derm_toolkit.evaluation.calibrate import LEAST_ANSWERS, fit_calibration, fit_scaling, fit_temperature, log_shares
 
 TREE = Taxonomy.from_paths(
     ("category", "condition"),
@@ -149,3 +151,54 @@ def test_it_is_a_pure_function_and_survives_json():
     assert one == fit(300, fitted_on={"split": "calibration", "digest": "ab"})
     assert one.fitted_on == {"split": "calibration", "digest": "ab", "n": 300}
     assert Calibration.from_dict(one.to_dict()) == one
+
+
+# --- A training that weighed rare labels ------------------------------------------------------------------------------
+
+
+def bent(exponent: float, count: int, seed: int) -> tuple[dict[str, np.ndarray], list[str], dict[str, int]]:
+    """What `simulate` gives, seen by a network whose training counted a photo of share s as s^-exponent photos."""
+    logits, leaves = simulate(count, seed)
+    counts = {leaf: 1 + leaves.count(leaf) * (1 + 9 * (place % 2)) for place, leaf in enumerate(TREE.leaves)}
+    for head in COMPOSITION.heads:
+        logits[head.graph] = logits[head.graph] - exponent * log_shares(head, COMPOSITION, counts)
+    return logits, leaves, counts
+
+
+def log_loss(calibration: Calibration, logits: dict[str, np.ndarray], leaves: list[str]) -> float:
+    nodes = calibration.nodes(COMPOSITION, logits)
+    return -np.log(nodes[np.arange(len(leaves)), [COMPOSITION.column(leaf) for leaf in leaves]]).mean()
+
+
+@pytest.mark.parametrize("count", [60, 3000])
+def test_offsets_undo_the_weights_of_the_training(count: int):
+    logits, leaves, counts = bent(0.7, count, 2)
+    offset = fit_calibration(COMPOSITION, logits, leaves, {}, prior_exponent=0.7, photos_by_leaf=counts)
+    plain = fit_calibration(COMPOSITION, logits, leaves, {})
+    new_logits, new_leaves = simulate(4000, 9)
+    for head in COMPOSITION.heads:
+        new_logits[head.graph] = new_logits[head.graph] - 0.7 * log_shares(head, COMPOSITION, counts)
+    assert log_loss(offset, new_logits, new_leaves) < log_loss(plain, new_logits, new_leaves) - 0.02
+    for exponent in offset.fitted_on["prior_exponents"].values():
+        assert exponent == pytest.approx(0.7, abs=0.4 if count < 100 else 0.15)
+
+
+def test_without_photos_the_exponent_is_the_configs_and_few_photos_move_it_little():
+    shares = np.log([0.7, 0.2, 0.1])
+    assert fit_scaling(np.zeros((0, 3)), np.zeros(0, np.int64), shares, 0.5) == (1.0, 0.5)
+    logits = np.random.default_rng(0).normal(0, 1, (4, 3))
+    assert fit_scaling(logits, np.array([0, 0, 1, 0]), shares, 0.5)[1] == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_training_that_weighed_nothing_gets_no_offsets():
+    calibration = fit(200)
+    assert calibration.offsets == {}
+    assert "prior_exponents" not in calibration.fitted_on
+
+
+def test_offsets_and_temperatures_survive_json():
+    logits, leaves, counts = bent(0.5, 300, 1)
+    one = fit_calibration(COMPOSITION, logits, leaves, {}, prior_exponent=0.5, photos_by_leaf=counts)
+    assert Calibration.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+    by_hand = np.exp((logits["root"] + one.offsets["root"]) / one.temperatures["root"])
+    assert np.allclose(one.probabilities("root", logits["root"]), by_hand / by_hand.sum(axis=1, keepdims=True))

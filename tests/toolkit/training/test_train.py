@@ -53,7 +53,7 @@ def assert_same_run(one: Run, other: Run) -> None:
 
 
 def test_a_run_folder_holds_everything(tiny_run: Run):
-    names = {path.name for path in tiny_run.folder.iterdir()} - {"evaluation"}
+    names = {path.name for path in tiny_run.folder.iterdir()} - {"evaluation", "tensorboard"}
     expected = "config.toml environment.json taxonomy.json dataset.json splits.csv splits.json history.csv log.txt"
     assert names == {*expected.split(), "checkpoints", "model", "calibration.json"}
     table = json.loads((tiny_run.folder / "model" / "graphs.json").read_text())
@@ -122,14 +122,14 @@ def test_early_stopping_waits_for_the_patience(
 def test_a_loss_that_is_no_number_stops_and_keeps_the_best(
     tiny_data: Dataset, tiny_config: Path, tmp_path: Path, monkeypatch
 ):
-    plain, calls = loop.smoothed_targets, []
+    plain, calls = loop.weighted_targets, []
 
     def poisoned(*arguments):
         targets = plain(*arguments)
         calls.append(targets)
         return targets
 
-    monkeypatch.setattr(loop, "smoothed_targets", poisoned)
+    monkeypatch.setattr(loop, "weighted_targets", poisoned)
     ends = loop.validate
 
     def poison_after_two_epochs(model, job):
@@ -143,7 +143,11 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_best(
     monkeypatch.setattr(loop, "validate", poison_after_two_epochs)
     with pytest.raises(TrainingError, match="The loss of 'root' stopped being a number in epoch 3, step 1; the best"):
         train(order(tiny_data, tiny_config, tmp_path / "run"))
-    assert (tmp_path / "run" / "model" / "root.keras").is_file()
+    kept = tmp_path / "run" / "model" / "root.keras"
+    assert kept.is_file()
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "Stopped: The loss of 'root' stopped being a number in epoch 3, step 1" in log
+    assert f"The best weights are in {str(kept)!r}" in log
     assert read_progress(tmp_path / "run" / "checkpoints" / "root.npz").epoch == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -73,12 +74,13 @@ def finished_run(session: Path) -> Run:
     return train(Order(read_config(config), dataset, read_split(data / "splits.csv", dataset), out))
 
 
-def make_data(folder: Path, per_condition: int = 20) -> Dataset:
+def make_data(folder: Path, per_condition: int = 20, conditions: Sequence[str] = ()) -> Dataset:
     """Writes photos, manifest and split; 60/10/10/20 of each condition, each photo a cluster of its own."""
-    taxonomy = Taxonomy.from_paths(("category", "condition"), CONDITIONS)
+    colours = {path: colour for path, colour in CONDITIONS.items() if not conditions or path[1] in conditions}
+    taxonomy = Taxonomy.from_paths(("category", "condition"), colours)
     stream = np.random.default_rng(7)
     photos, sides = [], {}
-    for path, colour in CONDITIONS.items():
+    for path, colour in colours.items():
         for number in range(per_condition):
             pixels = stream.normal(colour, 25, (30 + number % 5, 34, 3)).clip(0, 255).astype(np.uint8)
             data = io.BytesIO()

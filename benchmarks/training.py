@@ -1,0 +1,143 @@
+"""How many photos a second a network trains on, by backend, backbone, size, precision and share of frozen layers.
+
+    python benchmarks/training.py [--backends tensorflow torch] [--backbones lite0] [--sizes 224 160] [--help]
+
+Every backend has a process of its own; they take turns, and medians are compared with the first row's: read the ratios.
+`--python torch=/other/venv/bin/python` names a Python for a backend that is not installed beside the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LABELS = 21
+SECONDS = 4.0  # of one measurement
+
+
+def main() -> None:
+    options = read_options()
+    pythons = dict(each.split("=", 1) for each in options.python)
+    cases = list(itertools.product(options.backbones, options.sizes, options.frozen, options.precisions))
+    workers = {name: Worker(pythons.get(name, sys.executable), name, cases, options.batch) for name in options.backends}
+    rates: dict[tuple[str, int], list[float]] = {}
+    for _ in range(options.rounds):
+        for number, (name, worker) in itertools.product(range(len(cases)), workers.items()):
+            rates.setdefault((name, number), []).append(worker.measure(number))
+    print(f"photos/s, batches of {options.batch}, median of {options.rounds} (least, most), and the ratio to the first row")
+    first = statistics.median(rates[next(iter(workers)), 0])
+    for (number, (backbone, size, frozen, precision)), name in itertools.product(enumerate(cases), workers):
+        seen = rates[name, number]
+        rate = statistics.median(seen)
+        print(
+            f"{name:10s} {backbone:6s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} "
+            f"{rate:7.1f} ({min(seen):.1f}, {max(seen):.1f})  x {rate / first:4.2f}"
+        )
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backends", nargs="+", default=["tensorflow"])
+    parser.add_argument("--backbones", nargs="+", default=["lite0"], help="lite0, lite1, lite2")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[224, 160])
+    parser.add_argument("--frozen", nargs="+", type=float, default=[0.0, 0.15], help="shares of the backbone's layers")
+    parser.add_argument("--precisions", nargs="+", default=["float32"], help="float32, mixed_float16, mixed_bfloat16")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--python", nargs="+", default=[], metavar="BACKEND=PATH")
+    return parser.parse_args()
+
+
+class Worker:
+    """A process with one backend; it makes each network when that is first measured, and keeps it."""
+
+    def __init__(self, python: str, backend: str, cases: list[Any], batch: int) -> None:
+        code = f"import training; training.serve({cases!r}, {batch})"
+        surroundings = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        folders = [os.path.dirname(os.path.abspath(__file__)), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        surroundings["PYTHONPATH"] = os.pathsep.join(folders)
+        self._process = subprocess.Popen(
+            [python, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=surroundings,
+        )
+
+    def measure(self, number: int) -> float:
+        """Photos/s of one of the cases, measured now."""
+        print(number, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            sys.exit(f"The process of a backend ended; try KERAS_BACKEND=... {sys.executable} -c 'import keras'.")
+        return float(answer)
+
+
+def serve(cases: list[Any], batch: int) -> None:
+    """Answers the number of a case by its rate, until the input ends."""
+    trainers: dict[int, Callable[[], float]] = {}
+    for line in sys.stdin:
+        number = int(line)
+        if number not in trainers:
+            trainers[number] = flagship(*cases[number], batch)
+        print(rate_of(trainers[number], batch), flush=True)
+
+
+def flagship(backbone: str, size: int, frozen: float, precision: str, batch: int) -> Callable[[], float]:
+    """A training step of the flagship, whose weights do not matter here."""
+    from derm_toolkit.models import GraphSpec, hierarchical
+    from derm_toolkit.training.config import Training
+
+    settings = hierarchical.Settings(backbone=backbone, weights="none", drop_connect=0.1, skin_type=True)
+    spec = GraphSpec("tree", None, tuple(f"label-{number}" for number in range(LABELS)), ("rgb", "skin_type"))
+    return trainer(hierarchical, spec, settings, size, Training(frozen=(frozen,), precision=precision), batch)
+
+
+def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch: int) -> Callable[[], float]:
+    """A step of a family's network on one batch of noise, as the training loop compiles it; called twice already."""
+    from derm_sdk.inputs import input_shape
+    from derm_toolkit.training.backend import load_keras
+    from derm_toolkit.training.loop import precision
+    from derm_toolkit.training.objective import objective
+    from derm_toolkit.training.optimizers import build_optimizer
+    from derm_toolkit.training.stages import freeze
+
+    keras = load_keras()
+    with precision(recipe.precision):
+        model = family.build(spec, settings, size)
+    freeze(model, recipe.frozen[0])
+    loss = objective((), hierarchy=0.0, focal=0.0, log_prior=np.zeros(len(spec.labels), np.float32))
+    model.compile(build_optimizer(model, recipe), loss, jit_compile=keras.backend.backend() == "jax")
+    stream = np.random.default_rng(0)
+    inputs = [stream.integers(0, 256, (batch, *input_shape(name, size)), np.uint8) for name in spec.inputs]
+    targets = np.eye(len(spec.labels), dtype=np.float32)[stream.integers(0, len(spec.labels), batch)]
+
+    def step() -> float:
+        return float(model.train_on_batch(inputs, targets))
+
+    step()
+    step()
+    return step
+
+
+def rate_of(step: Callable[[], Any], photos: int, seconds: float = SECONDS) -> float:
+    """Photos/s of a step that takes so many, called for some seconds and twice at least."""
+    start, done = time.perf_counter(), 0
+    while done < 2 or time.perf_counter() - start < seconds:
+        step()
+        done += 1
+    return done * photos / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The flagship's recipe on a tiny data set: stages, mixing, teachers, and a resume in the middle of all that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from derm_toolkit.data.manifest import Dataset, read_split
+from derm_toolkit.errors import RunError
+from derm_toolkit.training.config import read_config
+from derm_toolkit.training.run import Run
+from derm_toolkit.training.train import Order, train
+
+CONFIG = """
+version = 1
+[preprocessing]
+size = 32
+[model]
+kind = "hierarchical"
+weights = "none"
+momentum = 0.9
+skin_type = true
+[training]
+epochs = 4
+batch_size = 16
+sizes = [16, 32]
+frozen = [0.5, 0.0]
+backbone_rate = 0.5
+hierarchy = 0.5
+mixup = 0.2
+cutmix = 1.0
+mix_share = 0.5
+average = 0.9
+workers = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("hierarchical") / "config.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def order(data: Dataset, config: Path, out: Path, *overrides: str, resume: bool = False) -> Order:
+    return Order(read_config(config, overrides), data, read_split(data.folder / "splits.csv", data), out, resume)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_data: Dataset, config: Path, tmp_path_factory) -> Run:
+    return train(order(tiny_data, config, tmp_path_factory.mktemp("whole") / "run"))
+
+
+def weights(run: Run) -> list[np.ndarray]:
+    return run.load_model("tree").get_weights()
+
+
+def test_it_is_one_graph_over_all_conditions(whole: Run):
+    assert (whole.kind, [spec.id for spec in whole.graphs]) == ("hierarchical", ["tree"])
+    assert whole.graphs[0].inputs == ("rgb", "skin_type")
+    assert whole.graphs[0].labels == whole.taxonomy.leaves_under(None)
+
+
+def test_an_interruption_between_two_stages_changes_nothing(
+    whole: Run, tiny_data: Dataset, config: Path, tmp_path: Path, monkeypatch
+):
+    from derm_toolkit.training import loop
+
+    write, written = loop.write_checkpoint, []
+
+    def killed_after_two(*arguments):
+        write(*arguments)
+        written.append(arguments)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "write_checkpoint", killed_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        train(order(tiny_data, config, tmp_path / "run"))
+    monkeypatch.setattr(loop, "write_checkpoint", write)
+    resumed = train(order(tiny_data, config, tmp_path / "run", resume=True))
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_student_learns_from_a_finished_run(whole: Run, tiny_data: Dataset, config: Path, tmp_path: Path):
+    settings = ("training.epochs=1", f'training.teachers=["{whole.folder}"]', "training.distillation=1.0")
+    run = train(order(tiny_data, config, tmp_path / "student", *settings))
+    assert run.config.training.teachers == (str(whole.folder),)
+
+
+def test_a_teacher_of_other_labels_is_refused(tiny_run: Run, tiny_data: Dataset, config: Path, tmp_path: Path):
+    with pytest.raises(RunError, match="cannot teach: it must be one network over the same labels"):
+        train(order(tiny_data, config, tmp_path / "student", f'training.teachers=["{tiny_run.folder}"]'))

@@ -13,6 +13,10 @@ _COMMANDS = {
     "data": "derm_toolkit.data.commands",
     "train": "derm_toolkit.training.commands",
     "evaluate": "derm_toolkit.evaluation.commands",
+    "report": "derm_toolkit.reporting.commands",
+    "compare": "derm_toolkit.evaluation.commands",
+    "explain": "derm_toolkit.explanation.commands",
+    "reproduce": "derm_toolkit.reproduction.commands",
 }
 
 

@@ -19,7 +19,8 @@ __all__ = ["tiny_config", "tiny_data", "tiny_run"]
 @pytest.fixture(scope="session")
 def evaluated(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the run beside the original, so that it finds its data, with the figures of its test photos."""
-    folder = Path(shutil.copytree(tiny_run.folder, tiny_run.folder.with_name("run-evaluated")))
+    others = shutil.ignore_patterns("evaluation")  # what other tests evaluated
+    folder = Path(shutil.copytree(tiny_run.folder, tiny_run.folder.with_name("run-evaluated"), ignore=others))
     result = CliRunner().invoke(evaluate, [str(folder)])
     assert result.exit_code == 0, result.output
     return folder

@@ -226,7 +226,7 @@ def _test_figures(run: Run, dataset: Dataset, split: Split) -> dict[str, Any]:
         found = json.loads(path.read_text("utf-8"))
         expected = (dataset.digest, split.digest, run.model_digest)
         same = (found["dataset"], found["split"], found.get("model_sha256")) == expected
-        same = same and not found.get("other_split") and found.get("source") is None
+        same = same and not found.get("other_split") and found.get("source") is None and found.get("prior") is None
         return card_figures(found) if same else {}
     except (ValueError, KeyError, TypeError) as error:
         raise ConversionError(f"{str(path)!r} is damaged; run derm-toolkit evaluate again.") from error

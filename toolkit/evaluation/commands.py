@@ -23,6 +23,11 @@ _SIDES = ("train", "validation", "calibration", "test", "all")
 @click.option("--data", type=_FOLDER, help="Data set folder; a run knows its own.")
 @click.option("--split", "side", type=click.Choice(_SIDES), default="test", show_default=True, help="Which photos.")
 @click.option("--source", help="Only photos of this source, for data sets of several.")
+@click.option(
+    "--prior",
+    metavar="FILE|NAME=SHARE,...",
+    help="How common labels are where the photos come from, as for 'derm classify'.",
+)
 @click.option("--splits", type=_FILE, help="The split's file; the run's own, or DATA/splits.csv, unless given.")
 @click.option(
     "--allow-other-split", is_flag=True, help="Take photos that may have been trained on; it may flatter the model."
@@ -39,6 +44,7 @@ def evaluate(
     data: Path | None,
     side: str,
     source: str | None,
+    prior: str | None,
     splits: Path | None,
     allow_other_split: bool,
     output: Path | None,
@@ -59,6 +65,7 @@ def evaluate(
 
     from derm_sdk.errors import FileError
     from derm_sdk.files import write_text
+    from derm_sdk.prior import parse_prior
 
     from ..training.backend import usable_cores
     from ..training.reporter import Reporter
@@ -82,11 +89,11 @@ def evaluate(
         dataset, split = _of_run(run, data, splits, side)
         own = data is None or dataset.digest == run.data["dataset"]
         if splits is None:  # figures on a split of the user's choice are not the run's own
-            output = output or model / "evaluation" / _file_name(side, source, None if own else dataset)
+            output = output or model / "evaluation" / _file_name(side, source, None if own else dataset, prior is not None)
     else:
         raise FileError(f"There is no run folder and no .derm file {str(model)!r}.")
     reporter = Reporter(console=Console(stderr=True, highlight=False))
-    question = Question(dataset, split, side, source, allow_other_split)
+    question = Question(dataset, split, side, source, allow_other_split, None if prior is None else parse_prior(prior))
     found, predictions = evaluate_subject(subject, question, cache, workers, seed, reporter, merges)
     if output is not None:
         write_predictions(output.with_suffix(".npz"), predictions)
@@ -129,12 +136,13 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=max(console.width, 100))
 
 
-def _file_name(side: str, source: str | None, foreign: Dataset | None) -> str:
-    """Names the figures of a run after the photos: test.json, test-SOURCE.json, DATA-all.json."""
+def _file_name(side: str, source: str | None, foreign: Dataset | None, with_prior: bool) -> str:
+    """Names the figures of a run after the photos: test.json, test-SOURCE.json, DATA-all.json, test-prior.json."""
     from derm_sdk.taxonomy import slug
 
     parts = [foreign.folder.resolve().name] if foreign is not None else []
-    return "-".join([*parts, side, *([slug(source)] if source is not None else [])]) + ".json"
+    parts += [side] + ([slug(source)] if source is not None else []) + (["prior"] if with_prior else [])
+    return "-".join(parts) + ".json"
 
 
 def _foreign(data: Path, splits: Path | None, side: str) -> tuple[Dataset, Split | None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from derm_sdk.calibration import Calibration
 from derm_sdk.errors import closest
+from derm_sdk.prior import check_prior, prior_factors, reweighted
 
 from ..data.cache import PhotoCache
 from ..data.manifest import Dataset, Photo, Split
@@ -41,6 +42,8 @@ class Question:
         side: one of SPLITS, or "all".
         source: only photos of this source; None for every one.
         allow_other_split: take photos that the model may have been trained on, and record that.
+        prior: how common nodes are where the photos come from, as `derm_sdk.prior.check_prior` takes it; None to leave the
+            probabilities as they are.
     """
 
     dataset: Dataset
@@ -48,6 +51,7 @@ class Question:
     side: str
     source: str | None = None
     allow_other_split: bool = False
+    prior: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,9 @@ def evaluate_subject(
         JSON-ready: what was evaluated on what, and `figures.all_figures`; and the predictions behind it.
     Raises:
         DataError: as `select_photos`; or a photo is gone.
+        OptionError: a prior that cannot be.
     """
+    subject, prior = _in_a_place(subject, question.prior)
     reporter = reporter or Reporter()
     selection = select_photos(subject, question)
     for note in selection.notes:
@@ -105,6 +111,7 @@ def evaluate_subject(
         "source": question.source,
         "dataset": question.dataset.digest,
         "split": question.split.digest if question.split else None,
+        "prior": prior,
         **selection.about,
     }
     asked = units(selection.photos, question.split)
@@ -116,6 +123,15 @@ def evaluate_subject(
     if subject.takes_skin_type:
         told = _told_types(subject, selection, predictions, cache, seed, reporter)
     return {"format": FORMAT, **about, "interval": interval, **figures, "skin_type_input": told}, predictions
+
+
+def _in_a_place(subject: Subject, prior: Mapping[str, float] | None) -> tuple[Subject, dict[str, float] | None]:
+    """The model where nodes are as common as a prior says, and the prior by the nodes' ids."""
+    if prior is None:
+        return subject, None
+    taxonomy = subject.composition.taxonomy
+    checked = check_prior(prior, taxonomy)
+    return replace(subject, factors=prior_factors(checked, subject.training_photos(), taxonomy)), checked
 
 
 def select_photos(subject: Subject, question: Question) -> Selection:
@@ -226,6 +242,8 @@ def _predict(
     composition, calibration = subject.composition, subject.calibration
     logits = subject.logits(photos, cache, tick, told)
     nodes = calibration.nodes(composition, logits)
+    if subject.factors is not None:
+        nodes = reweighted(composition, nodes, subject.factors)
     true = [truth.nodes[photo.leaf] for photo in photos]
     meta = {
         "format": PREDICTIONS_FORMAT,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from derm_sdk.bundle import read_bundle
 from derm_sdk.calibration import Calibration
@@ -31,7 +36,9 @@ class Subject:
         takes_skin_type: whether the skin type is one of its inputs.
         composition, calibration: of the model.
         cache: data set, folder or None -> the exact cache that the model needs.
+        training_photos: gives {condition id: training photos}, as a prior needs it.
         logits: photos, cache, progress, photo -> skin type to be told -> {graph: float32 [N, labels]}.
+        factors: what the conditions' probabilities are multiplied by, for a place where some are rarer; None for nothing.
     """
 
     name: str
@@ -42,7 +49,9 @@ class Subject:
     composition: Composition
     calibration: Calibration
     cache: Callable[[Dataset, Path | None], PhotoCache]
+    training_photos: Callable[[], Any]
     logits: Callable[[Sequence[Photo], PhotoCache, Tick, SkinType], Logits]
+    factors: NDArray[np.float64] | None = None
 
 
 def run_subject(run: Run, workers: int) -> Subject:
@@ -54,6 +63,10 @@ def run_subject(run: Run, workers: int) -> Subject:
     def logits(photos: Sequence[Photo], cache: PhotoCache, progress: Tick, told: SkinType) -> Logits:
         return predict_models(models, photos, cache, workers=workers, progress=progress, skin_type=told)
 
+    def training_photos() -> Mapping[str, int]:
+        dataset = run.dataset()
+        return Counter(photo.leaf for photo in run.split(dataset).photos(dataset, "train"))
+
     return Subject(
         name=f"run {run.folder.name}",
         digest=run.model_digest,
@@ -63,6 +76,7 @@ def run_subject(run: Run, workers: int) -> Subject:
         composition=run.composition,
         calibration=calibration,
         cache=run.exact_cache,
+        training_photos=training_photos,
         logits=logits,
     )
 
@@ -88,6 +102,7 @@ def bundle_subject(path: Path) -> Subject:
         composition=bundle.composition,
         calibration=bundle.calibration,
         cache=cache,
+        training_photos=lambda: told_of.get("photos_by_condition"),
         logits=logits,
     )
 

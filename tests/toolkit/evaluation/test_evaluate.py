@@ -155,6 +155,19 @@ def test_only_photos_of_a_source(tiny_run: Run, tiny_data: Dataset, tmp_path: Pa
         call(*words, "phone")
 
 
+def test_a_prior_moves_every_probability_as_it_does_on_the_device(tiny_run: Run, tmp_path: Path):
+    assert call(tiny_run.folder, "--out", tmp_path / "as-trained.json")[0] == 0
+    assert call(tiny_run.folder, "--prior", "malignant=0.01", "--out", tmp_path / "rare.json")[0] == 0
+    before, after = (read_predictions(tmp_path / name) for name in ("as-trained.npz", "rare.npz"))
+    malignant = list(before.nodes).index("malignant")
+    odds = [p / (1 - p) for p in (before.probabilities[:, malignant], after.probabilities[:, malignant])]
+    share = 24 / 60  # of the tiny training photos
+    np.testing.assert_allclose(odds[1], odds[0] * (0.01 / 0.99) * ((1 - share) / share), rtol=1e-3)
+    assert json.loads((tmp_path / "rare.json").read_text())["prior"] == {"malignant": 0.01}
+    with pytest.raises(derm_sdk.DermError, match="malignnt"):
+        call(tiny_run.folder, "--prior", "malignnt=0.01")
+
+
 def test_a_bundle_needs_to_be_told_its_data(tmp_path: Path):
     (tmp_path / "skin.derm").touch()
     code, output = call(tmp_path / "skin.derm")

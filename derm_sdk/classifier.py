@@ -12,8 +12,8 @@ from typing import Any
 from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
 from .composition import Composition, Floats
-from .errors import DermError, OptionError, closest
-from .explanation import Explanation, Target, explainable, explained, targets
+from .errors import DermError, OptionError
+from .explanation import Explanation, explained, target_of, target_of_answer
 from .fitzpatrick import check_fitzpatrick
 from .heat import Frame
 from .image import ImageSource, Pixels, read_image
@@ -155,20 +155,20 @@ class Classifier:
             OptionError: an unknown node, one that the model cannot explain, or another argument out of range.
             BundleError: the graph is not the one of its description.
         """
-        able = self._explainable()
-        asked = None if node is None else self._check_explainable(node)
+        able = [graph.id for graph in self.bundle.graphs if graph.explain is not None]
+        asked = None if node is None else target_of(self.composition, able, node)
         skin_type = check_fitzpatrick(fitzpatrick)
         pixels = read_image(image, channels)
         rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
         logits = self._run(rgb, skin_type, "all")
         nodes = composed(self.composition, self.calibration, logits)
-        asked = asked or self._answer_to_explain(nodes)
-        target, graph = able[asked], able[asked].head.graph
+        answer = self.calibration.answers(self.composition, nodes[None])[0]
+        found, target = asked or target_of_answer(self.composition, able, answer, nodes)
+        graph = target.head.graph
         weights = target.score_weights(self.calibration.probabilities(graph, logits[graph][None])[0])
         evidence = self._evidence_of(graph, network_inputs(rgb, skin_type, self._kinds)) @ weights
-        probability = float(nodes[self.composition.column(asked)])
         frame = Frame.of(pixels.shape[1], pixels.shape[0], self.preprocessing.fit)
-        return explained(asked, probability, target, "cam", evidence, rgb, frame)
+        return explained(found, float(nodes[self.composition.column(found)]), target, "cam", evidence, rgb, frame)
 
     def logits(self, rgb: Pixels, *, fitzpatrick: int | str | None = None) -> dict[str, Floats]:
         """Runs every graph on a photo that is already resized: for evaluation and calibration.
@@ -217,36 +217,6 @@ class Classifier:
             return run_graphs(
                 self.composition, self.calibration, routing, lambda head: self._networks[head.graph].logits(prepared)
             )
-
-    def _explainable(self) -> dict[str, Target]:
-        """The nodes that the model can explain, and the graph to ask. Raises OptionError where there is none."""
-        able = [graph.id for graph in self.bundle.graphs if graph.explain is not None]
-        if not able:
-            raise OptionError("This model cannot explain its answers: no graph of it was converted with explanations.")
-        return explainable(self.composition, able)
-
-    def _check_explainable(self, node: str) -> str:
-        """The id of a node that the model can explain, by its id or name; OptionError for another."""
-        node, able = self.taxonomy.node(node).id, self._explainable()
-        graph = targets(self.composition, node)[-1].head.graph
-        if node not in able:
-            raise OptionError(
-                f"This model cannot explain {node!r}: the graph {graph!r}, which decides it, has no explanations."
-                + closest(node, able)
-            )
-        return node
-
-    def _answer_to_explain(self, nodes: Floats) -> str:
-        """The answer, or the best node of the top level where nothing is certain; else the nearest above, or the best, of
-        those that can be explained."""
-        able = self._explainable()
-        found = self.calibration.answers(self.composition, nodes[None])[0]
-        while found is not None and found not in able:
-            found = self.taxonomy.node(found).parent
-        return found or max(able, key=lambda node: (-self._depth(node), nodes[self.composition.column(node)]))
-
-    def _depth(self, node: str) -> int:
-        return self.taxonomy.levels.index(self.taxonomy.node(node).level)
 
     def _evidence_of(self, graph: str, prepared: dict[str, Pixels]) -> Floats:
         with self._lock:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .composition import Composition, Floats, Head
-from .errors import OptionError
+from .errors import OptionError, closest
 from .heat import REGION_SHARE, Box, Frame, Heat, overlay, positive_share, strongest_region
 from .image import ImageSource, Pixels, read_image
 
@@ -65,6 +65,54 @@ def explainable(composition: Composition, graphs: Collection[str]) -> dict[str, 
     """The nodes whose last deciding graph is one of `graphs`: {node id: that graph as a target}."""
     last = {node.id: _deciding(composition, node.id)[-1:] for node in composition.taxonomy.nodes}
     return {node: found[0] for node, found in last.items() if found and found[0].head.graph in graphs}
+
+
+def target_of(composition: Composition, graphs: Collection[str], node: str) -> tuple[str, Target]:
+    """The id of a node that the user named, by id or name, and the graph to ask.
+
+    Args:
+        composition: of the model.
+        graphs: ids of those that have explanations.
+        node: id or name.
+    Raises:
+        OptionError: an unknown node, or one whose last deciding graph is none of `graphs`.
+    """
+    node, able = composition.taxonomy.node(node).id, _able(composition, graphs)
+    graph = targets(composition, node)[-1].head.graph
+    if node not in able:
+        raise OptionError(
+            f"This model cannot explain {node!r}: the graph {graph!r}, which decides it, has no explanations."
+            + closest(node, able)
+        )
+    return node, able[node]
+
+
+def target_of_answer(
+    composition: Composition, graphs: Collection[str], answer: str | None, nodes: Floats
+) -> tuple[str, Target]:
+    """What is explained when no node is named: the answer, or the nearest node above it that can be explained.
+
+    Args:
+        composition, graphs: as for `target_of`.
+        answer: id of the model's answer; None where nothing was certain enough: then the best of the topmost nodes.
+        nodes: float64 [nodes], the probabilities.
+    Raises:
+        OptionError: no node can be explained.
+    """
+    tree, able = composition.taxonomy, _able(composition, graphs)
+    while answer is not None and answer not in able:
+        answer = tree.node(answer).parent
+    if answer is None:
+        top = min(tree.levels.index(tree.node(node).level) for node in able)
+        topmost = [node for node in able if tree.node(node).level == tree.levels[top]]
+        answer = max(topmost, key=lambda node: nodes[composition.column(node)])
+    return answer, able[answer]
+
+
+def _able(composition: Composition, graphs: Collection[str]) -> dict[str, Target]:
+    if not graphs:
+        raise OptionError("This model cannot explain its answers: no graph of it was converted with explanations.")
+    return explainable(composition, graphs)
 
 
 def _deciding(composition: Composition, node: str) -> tuple[Target, ...]:

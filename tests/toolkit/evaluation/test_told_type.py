@@ -37,6 +37,7 @@ def subject(data: Dataset, *, takes_skin_type: bool) -> Subject:
         composition=composition,
         calibration=Calibration(),
         cache=lambda dataset, root: PhotoCache(dataset, 16, "crop", root=root),
+        training_photos=dict,
         logits=logits,
     )
 

@@ -107,9 +107,12 @@ def evaluate(
 @click.argument("models", metavar="RUN|FILE.npz...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--split", default="test", show_default=True, help="Which evaluation of the runs: evaluation/SPLIT.npz.")
 @click.option("--against", help="Name of the one that the others are compared with; the first unless given.")
+@click.option("--mean", is_flag=True, help="Judge the mean of all their probabilities as one more model.")
 @click.option("--json", "--out", "output", type=_FILE, help="Where the figures go.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap intervals.")
-def compare(models: tuple[Path, ...], split: str, against: str | None, output: Path | None, seed: int) -> None:
+def compare(
+    models: tuple[Path, ...], split: str, against: str | None, mean: bool, output: Path | None, seed: int
+) -> None:
     """Put models side by side that were evaluated on the same photos, with paired intervals of the differences.
 
     Each is a run folder, after 'derm-toolkit evaluate', or an .npz file that evaluate wrote.
@@ -120,7 +123,7 @@ def compare(models: tuple[Path, ...], split: str, against: str | None, output: P
 
     from .compare import compare_predictions, print_comparison, read_named
 
-    found = compare_predictions(read_named(models, split), against, seed=seed)
+    found = compare_predictions(read_named(models, split), against, mean=mean, seed=seed)
     if output is not None:
         write_text(output, json.dumps(found, indent=1) + "\n")
     print_comparison(found, _console())

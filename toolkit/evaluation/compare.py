@@ -6,6 +6,7 @@ difference. Two intervals that overlap say nothing about a difference; the inter
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from .predictions import Predictions, read_predictions
 from .table import plain_table, text_of
 
 FORMAT = 1
+MEAN = "mean of all"
 LEVEL_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "top3", "log_loss", "brier", "ece")
 REFER_FIGURES = ("auroc", "sensitivity", "specificity", "sensitivity_at_90", "severe_errors", "severe_errors_not_referred")
 SHOWN = {
@@ -68,13 +70,20 @@ def read_named(paths: Sequence[Path], side: str = "test") -> dict[str, Predictio
 
 
 def compare_predictions(
-    models: Mapping[str, Predictions], against: str | None = None, *, replicates: int = REPLICATES, seed: int = 0
+    models: Mapping[str, Predictions],
+    against: str | None = None,
+    *,
+    mean: bool = False,
+    replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Figures of several models on the same photos, and their differences to one of them.
 
     Args:
         models: {name: predictions}, two or more, about the same photos with the same labels.
         against: name of the model that the others are compared with; None for the first.
+        mean: whether the mean of all their probabilities joins them as one more model, `MEAN`. It refers nobody: no
+            threshold belongs to it.
         replicates, seed: of the bootstrap.
     Returns:
         JSON-ready: {"format", "n", "clusters", "against", "interval", "models": {name: {"model", "model_sha256", "levels":
@@ -82,8 +91,8 @@ def compare_predictions(
         the model compared with, "difference": {"value", "low", "high", "n"}; None where the figure is not defined. Only
         levels that all models have are compared, on the photos whose label all know.
     Raises:
-        DataError: fewer than two models, other photos, other labels or other groups of photos, fewer than 20 photos, or an
-            unknown `against`.
+        DataError: fewer than two models, other photos, other labels or other groups of photos, fewer than 20 photos, an
+            unknown `against`, or a mean of models whose trees differ.
     """
     if len(models) < 2:
         raise DataError(f"A comparison needs two models or more; got {len(models)}.")
@@ -93,6 +102,9 @@ def compare_predictions(
         raise DataError(f"There is no model {against!r} to compare with." + closest(against, models))
     ordered = {name: each.take(np.argsort(each.digest)) for name, each in models.items()}
     _check_same_photos(ordered)
+    nodes = {name: refer_node(each) for name, each in ordered.items()}
+    if mean:
+        ordered[MEAN] = _mean(ordered)
     reference = ordered[first]
     levels = [
         level for level in reference.taxonomy.levels if all(level in each.taxonomy.levels for each in ordered.values())
@@ -101,10 +113,9 @@ def compare_predictions(
     for part in levels:
         rows = _known_to_all(ordered, part)
         measures |= {(name, part): level_measure(each, part, rows) for name, each in ordered.items()}
-    nodes = {name: refer_node(each) for name, each in ordered.items()}
     if len(set(nodes.values())) == 1 and nodes[first] is not None:
         rows = _known_to_all(ordered, reference.taxonomy.node(str(nodes[first])).level)
-        measures |= {(name, "refer"): ReferMeasure(each, str(nodes[name]), rows) for name, each in ordered.items()}
+        measures |= {(name, "refer"): ReferMeasure(ordered[name], str(node), rows) for name, node in nodes.items()}
     asked: dict[tuple[str, str], Measure] = {key: each for key, each in measures.items() if len(each.rows) >= LEAST_PHOTOS}
     if not asked:
         raise DataError(f"A comparison needs {LEAST_PHOTOS} photos or more; got {len(reference)}.")
@@ -148,6 +159,7 @@ def print_comparison(found: Mapping[str, Any], console: Console) -> None:
     parts += [(found["refer_node"], "refer", SHOWN_REFER)] if found["refer_node"] else []
     for part, kind, shown in parts:
         of_part = {name: each[kind][part] if kind == "levels" else each[kind] for name, each in found["models"].items()}
+        of_part = {name: figures for name, figures in of_part.items() if any(figures.values())}
         wanted = [figure for figure in shown if any(figures.get(figure) for figures in of_part.values())][:4]
         table = plain_table("", gap=1)
         table.add_column(part, no_wrap=True)
@@ -162,6 +174,20 @@ def print_comparison(found: Mapping[str, Any], console: Console) -> None:
     console.print(
         f"In brackets: {found['interval']}. A difference whose interval holds 0 is not shown to be one.", markup=False
     )
+
+
+def _mean(models: Mapping[str, Predictions]) -> Predictions:
+    """What the models say together, as an ensemble: the mean of their probabilities, of each node."""
+    first, *others = models.values()
+    for name, other in models.items():
+        if not np.array_equal(first.nodes, other.nodes):
+            raise DataError(f"{next(iter(models))!r} and {name!r} have different trees; a mean needs the same labels.")
+    calibrated, plain = (
+        np.mean([getattr(each, name) for each in (first, *others)], axis=0, dtype=np.float64).astype(np.float32)
+        for name in ("probabilities", "uncalibrated")
+    )
+    meta = {**first.meta, "model": " + ".join(models), "model_sha256": None}
+    return dataclasses.replace(first, probabilities=calibrated, uncalibrated=plain, meta=meta)
 
 
 def _check_same_photos(models: Mapping[str, Predictions]) -> None:

@@ -74,11 +74,11 @@ def predictions(
     )
 
 
-def random_case(count: int, seed: int, skill: float = 1.5, **more: Any) -> Predictions:
-    """A model of some skill, asked about random photos of all skin types."""
+def random_case(count: int, seed: int, skill: float = 1.5, errors: int = 0, **more: Any) -> Predictions:
+    """A model of some skill, asked about random photos of all skin types; another `errors` errs on others of them."""
     stream = np.random.default_rng(seed)
     places = stream.integers(0, len(TREE.leaves), count)
-    logits = stream.normal(0, 1, (count, len(TREE.leaves)))
+    logits = (np.random.default_rng(errors) if errors else stream).normal(0, 1, (count, len(TREE.leaves)))
     logits[np.arange(count), places] += skill
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     more.setdefault("skin_types", stream.integers(0, 7, count))

@@ -51,6 +51,18 @@ def test_pairing_makes_the_interval_of_a_small_difference_narrow():
     assert same["difference"] == {"value": 0, "low": 0, "high": 0, "n": 200}
 
 
+def test_the_mean_of_two_networks_that_err_elsewhere_is_better_than_both():
+    one, two = (random_case(300, 3, skill=1.0, errors=errors, skin_types=[0] * 300) for errors in (1, 2))
+    found = compare_predictions({"one": one, "two": shuffled(two)}, mean=True, replicates=50)["models"]
+    accuracy = {name: each["levels"]["condition"]["accuracy"]["value"] for name, each in found.items()}
+    assert accuracy["mean of all"] > max(accuracy["one"], accuracy["two"])
+    assert found["mean of all"]["refer"] == {}  # no threshold belongs to it
+    together = (one.probabilities.astype(float) + two.probabilities) / 2
+    columns = one.columns("condition")
+    right = together[:, columns].argmax(axis=1) == one.true_classes("condition")
+    assert accuracy["mean of all"] == pytest.approx(right.mean())
+
+
 def test_other_photos_other_labels_and_too_few_are_refused():
     with pytest.raises(
         DataError, match=r"'a' and 'b' were evaluated on different photos \(200 and 150, 150 of them common\)"
@@ -80,6 +92,9 @@ def test_the_command_prints_one_table_of_runs_and_files(tmp_path: Path):
         assert text in result.output
     assert max(map(len, result.output.splitlines())) <= 100
     assert json.loads((tmp_path / "x.json").read_text())["against"] == "good"
+    result = CliRunner().invoke(main, [*words, "--mean"])
+    assert result.exit_code == 0, result.output
+    assert "mean of all" in result.output
 
 
 def test_names_tell_models_apart_and_missing_predictions_are_named(tmp_path: Path):

@@ -12,6 +12,7 @@ from derm_sdk.cli import DermGroup
 _COMMANDS = {
     "data": "derm_toolkit.data.commands",
     "train": "derm_toolkit.training.commands",
+    "average": "derm_toolkit.training.commands",
     "evaluate": "derm_toolkit.evaluation.commands",
     "report": "derm_toolkit.reporting.commands",
     "compare": "derm_toolkit.evaluation.commands",

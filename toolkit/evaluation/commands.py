@@ -110,9 +110,7 @@ def evaluate(
 @click.option("--mean", is_flag=True, help="Judge the mean of all their probabilities as one more model.")
 @click.option("--json", "--out", "output", type=_FILE, help="Where the figures go.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap intervals.")
-def compare(
-    models: tuple[Path, ...], split: str, against: str | None, mean: bool, output: Path | None, seed: int
-) -> None:
+def compare(models: tuple[Path, ...], split: str, against: str | None, mean: bool, output: Path | None, seed: int) -> None:
     """Put models side by side that were evaluated on the same photos, with paired intervals of the differences.
 
     Each is a run folder, after 'derm-toolkit evaluate', or an .npz file that evaluate wrote.

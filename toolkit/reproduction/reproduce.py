@@ -7,7 +7,6 @@ DIR/reproduction.md      the same as a table
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
@@ -29,7 +28,6 @@ from ..evaluation.predictions import Predictions
 from ..training.config import Config, config_from_dict, find_config, read_config
 from ..training.finish import finish
 from ..training.reporter import Reporter
-from ..training.run import Run
 from ..training.train import Order, check_order
 from .rows import Report, Row
 from .table import to_markdown
@@ -148,7 +146,9 @@ def _of_row(wish: Wish, row: Row, config: Config, reporter: Reporter) -> dict[st
     levels = predictions.taxonomy.levels
     ours = {"condition": _figures(predictions, levels[-1])}
     ours |= {"category": _figures(predictions, levels[0])} if len(levels) > 1 else {}
-    return {"state": "evaluated", "caveats": caveats, **_effort(run), "run": run.folder.name, "ours": ours}
+    epochs, minutes = run.effort()
+    effort = {"networks": len(run.graphs), "epochs": epochs, "minutes": round(minutes, 2)}
+    return {"state": "evaluated", "caveats": caveats, **effort, "run": run.folder.name, "ours": ours}
 
 
 def _frozen(config: Config) -> str:
@@ -167,13 +167,6 @@ def _figures(predictions: Predictions, level: str) -> dict[str, Any]:
 def _constant(figure: str) -> str:
     """The name under which the best constant answer's figure is kept."""
     return figure.removesuffix("_uncalibrated")
-
-
-def _effort(run: Run) -> dict[str, Any]:
-    """Epochs of all networks together, and the minutes that they took."""
-    with (run.folder / "history.csv").open(encoding="utf-8", newline="") as file:
-        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
-    return {"networks": len(run.graphs), "epochs": len(seconds), "minutes": round(sum(seconds) / 60, 2)}
 
 
 def _about_data(wish: Wish) -> list[str]:

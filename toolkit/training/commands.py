@@ -1,4 +1,4 @@
-"""The command `derm-toolkit train`."""
+"""The commands `derm-toolkit train` and `derm-toolkit average`."""
 
 from __future__ import annotations
 
@@ -78,6 +78,26 @@ def train(
     except KeyboardInterrupt:
         click.echo(f"\nStopped. The last whole epoch is kept; go on with: derm-toolkit train --resume --out {out}", err=True)
         context.exit(1)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="The run folder to make.")
+@click.option("--cache", type=_FOLDER, help="Folder of the photo caches; DATA/cache unless given.")
+def average(runs: tuple[Path, ...], out: Path, cache: Path | None) -> None:
+    """Make one model of several runs: the mean of their weights, which costs a device no more than one of them.
+
+    The runs must be trainings of the same network on the same data and split, which began with the same pretrained weights
+    and differ in their seeds or recipes. Whether the mean is better, the validation figures tell that are printed.
+    """
+    from .average import AverageOrder
+    from .average import average as take_average
+    from .lock import exclusive
+    from .run import read_run
+
+    order = AverageOrder(tuple(read_run(run) for run in runs), out, cache)
+    with exclusive(out):
+        take_average(order)
 
 
 def _train_folds(order: FoldsOrder) -> None:

@@ -5,12 +5,14 @@ tensorboard/<graph>/         history.csv again, for TensorBoard
 checkpoints/<graph>.npz      the state of each network's training
 model/graphs.json            kind, preprocessing, and the graphs: {"id", "file", "given", "labels", "inputs"}
 model/<graph>.keras          the best weights
+average.json                 of a mean of runs, which has no history: the runs
 calibration.json             fitted on the calibration split
 evaluation/<split>.json      written by `derm-toolkit evaluate`
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -38,6 +40,7 @@ from .settings import read_settings
 if TYPE_CHECKING:
     import keras
 
+AVERAGE = "average.json"  # what marks a run that is the mean of others
 FOLDS = "folds.json"  # what marks the folder of a cross-validation
 _GRAPH_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -122,6 +125,24 @@ class Run:
         """The cache of the bytes that the networks see; in the data set's folder unless `root` is given."""
         wanted = self.preprocessing
         return PhotoCache(dataset, wanted.size, wanted.fit, decode=wanted.decode, root=root)
+
+    def effort(self) -> tuple[int, float]:
+        """Epochs of all networks together and the minutes that they took; of a mean of runs, those of all of them.
+
+        Raises:
+            RunError: history.csv, or average.json, is missing or damaged.
+        """
+        try:
+            if (self.folder / AVERAGE).is_file():
+                rows = _read_json(self.folder / AVERAGE)["runs"]
+                return sum(int(row["epochs"]) for row in rows), sum(float(row["minutes"]) for row in rows)
+            with (self.folder / "history.csv").open(encoding="utf-8", newline="") as file:
+                seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"How long the run in {str(self.folder)!r} took is not on record ({_first_line(error)})."
+            ) from error
+        return len(seconds), sum(seconds) / 60
 
     def model_path(self, graph_id: str) -> Path:
         """The file of a graph."""

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from derm_sdk.errors import FileError, OptionError
-from derm_sdk.files import write_bytes, write_text
+from derm_sdk.errors import OptionError
+from derm_sdk.files import write_text
 
 from ..data.cache import PhotoCache, remove_leftovers
 from ..data.manifest import Dataset, Photo, Split, write_split
@@ -33,8 +32,9 @@ from .devices import OneDevice, choose_devices
 from .events import can_write_events, write_events
 from .lock import NAME as LOCK
 from .loop import Classes, Job, best_model, train_graph
+from .model_files import model_path, save_model, write_graphs
 from .reporter import Reporter, metric_name
-from .run import Run, read_data_record, read_run
+from .run import AVERAGE, Run, read_data_record, read_run
 
 _HISTORY = (
     "graph",
@@ -132,7 +132,7 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     with reporter.meter() as meter:
         for spec in specs:
             job = _job(order, spec, photos["train"], photos["validation"], canvas, exact, workers, devices)
-            if job.checkpoint.is_file() and _model_path(order, spec).is_file() and read_progress(job.checkpoint).finished:
+            if job.checkpoint.is_file() and model_path(out, spec.id).is_file() and read_progress(job.checkpoint).finished:
                 progress = read_progress(job.checkpoint)
                 reporter.say(f"{spec.id}: finished before, epoch {progress.best_epoch} was best.")
             else:
@@ -142,13 +142,13 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
                     kept = _keep_best(order, spec, job)
                     reporter.record(f"Stopped: {error}{kept}")
                     raise TrainingError(f"{error}{kept}") from error
-                _save_model(order, spec, job, progress)
+                save_model(out, spec.id, best_model(job, progress))
                 reporter.say(
                     f"{spec.id}: kept epoch {progress.best_epoch}, validation {metric} {abs(progress.best_score):.3f}."
                 )
             _write_logs(out, histories, with_events, progress)
             histories += progress.history
-    _write_graphs(order, specs)
+    write_graphs(out, FAMILIES[config.model.kind].KIND, shape, specs)
 
     # --- Calibration ------------------------------------------------------------------------------------------------
     run = read_run(out)
@@ -283,6 +283,8 @@ def _open_run_folder(order: Order) -> None:
         "photos": len(order.dataset.photos),
     }
     config_file, data_file = out / "config.toml", out / "dataset.json"
+    if (out / AVERAGE).is_file():
+        raise RunError(f"{str(out)!r} is the mean of other runs: there is no training to resume; make it anew.")
     if order.resume and config_file.is_file():
         check_same(order)
         for folder in _LEFTOVERS:
@@ -334,45 +336,14 @@ def _job(
     )
 
 
-def _model_path(order: Order, spec: GraphSpec) -> Path:
-    return order.out / "model" / f"{spec.id}.keras"
-
-
-def _save_model(order: Order, spec: GraphSpec, job: Job, progress: Progress) -> None:
-    """Saves the best weights as a .keras file, whole."""
-    path = _model_path(order, spec)
-    model = best_model(job, progress)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".model-", dir=order.out) as folder:
-            temporary = Path(folder) / path.name
-            model.save(temporary)
-            data = temporary.read_bytes()
-    except OSError as error:  # a full disk, and whatever h5py says of it
-        raise FileError(f"Cannot write {str(path)!r}: {error.strerror or error}.") from error
-    write_bytes(path, data)
-
-
 def _keep_best(order: Order, spec: GraphSpec, job: Job) -> str:
     """After a training that broke off for good: saves its best weights so far, where there are any, and says where."""
     if job.checkpoint.is_file():
         progress = read_progress(job.checkpoint)
         if progress.best:
-            _save_model(order, spec, job, progress)
-            return f" The best weights are in {str(_model_path(order, spec))!r}."
+            save_model(order.out, spec.id, best_model(job, progress))
+            return f" The best weights are in {str(model_path(order.out, spec.id))!r}."
     return ""
-
-
-def _write_graphs(order: Order, specs: Sequence[GraphSpec]) -> None:
-    rows = [
-        {"id": s.id, "file": f"{s.id}.keras", "given": s.given, "labels": list(s.labels), "inputs": list(s.inputs)}
-        for s in specs
-    ]
-    table = {
-        "kind": FAMILIES[order.config.model.kind].KIND,
-        "preprocessing": order.config.preprocessing.to_dict(),
-        "graphs": rows,
-    }
-    write_text(order.out / "model" / "graphs.json", json.dumps(table, indent=1) + "\n")
 
 
 def _write_logs(out: Path, before: Sequence[dict[str, Any]], with_events: bool, now: Progress) -> None:

@@ -26,7 +26,7 @@ from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.importers import import_table
 from derm_toolkit.data.manifest import Dataset
 from derm_toolkit.data.synth import make_photos
-from derm_toolkit.models import FAMILIES
+from derm_toolkit.models import FAMILIES, untrained
 from derm_toolkit.training.backend import usable_cores
 from derm_toolkit.training.config import Config, find_config, read_config
 from derm_toolkit.training.feed import augmented_photo, dropped_skin_type, feed, shuffled_batches
@@ -49,7 +49,8 @@ def main() -> None:
 
 def compare(name: str, dataset: Dataset) -> None:
     """One row per network and size of a config."""
-    config = without_weights(read_config(find_config(name)))
+    config = read_config(find_config(name))
+    config = dataclasses.replace(config, model=untrained(config.model))  # weights do not change the time
     recipe, family = config.training, FAMILIES[config.model.kind]
     for spec in family.graphs(dataset.taxonomy, config.model)[:2]:  # all experts are alike
         for size in recipe.sizes or (config.preprocessing.size,):
@@ -98,16 +99,6 @@ def memory(name: str, dataset: Dataset) -> None:
 def resident_mb() -> float:
     """Of this process; Linux."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def without_weights(config: Config) -> Config:
-    """The same network, begun at random: the weights do not change the time, and need not be there."""
-    model = config.model
-    return (
-        dataclasses.replace(config, model=dataclasses.replace(model, weights="none"))
-        if hasattr(model, "weights")
-        else config
-    )
 
 
 if __name__ == "__main__":

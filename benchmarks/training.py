@@ -1,6 +1,6 @@
-"""How many photos a second a network trains on, by backend, backbone, size, precision and share of frozen layers.
+"""How many photos a second a network trains on, by backend, network, size, precision and share of frozen layers.
 
-    python benchmarks/training.py [--backends tensorflow torch] [--backbones lite0] [--sizes 224 160] [--help]
+    python benchmarks/training.py [--backends tensorflow torch] [--networks lite0 lenet_3] [--sizes 224 160] [--help]
 
 Every backend has a process of its own; they take turns, and medians are compared with the first row's: read the ratios.
 `--python torch=/other/venv/bin/python` names a Python for a backend that is not installed beside the others.
@@ -27,7 +27,7 @@ SECONDS = 4.0  # of one measurement
 def main() -> None:
     options = read_options()
     pythons = dict(each.split("=", 1) for each in options.python)
-    cases = list(itertools.product(options.backbones, options.sizes, options.frozen, options.precisions))
+    cases = list(itertools.product(options.networks, options.sizes, options.frozen, options.precisions))
     workers = {name: Worker(pythons.get(name, sys.executable), name, cases, options.batch) for name in options.backends}
     rates: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
@@ -35,11 +35,11 @@ def main() -> None:
             rates.setdefault((name, number), []).append(worker.measure(number))
     print(f"photos/s, batches of {options.batch}, median of {options.rounds} (least, most), and the ratio to the first row")
     first = statistics.median(rates[next(iter(workers)), 0])
-    for (number, (backbone, size, frozen, precision)), name in itertools.product(enumerate(cases), workers):
+    for (number, (network, size, frozen, precision)), name in itertools.product(enumerate(cases), workers):
         seen = rates[name, number]
         rate = statistics.median(seen)
         print(
-            f"{name:10s} {backbone:6s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} "
+            f"{name:10s} {network:12s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} "
             f"{rate:7.1f} ({min(seen):.1f}, {max(seen):.1f})  x {rate / first:4.2f}"
         )
 
@@ -47,7 +47,7 @@ def main() -> None:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backends", nargs="+", default=["tensorflow"])
-    parser.add_argument("--backbones", nargs="+", default=["lite0"], help="lite0, lite1, lite2")
+    parser.add_argument("--networks", nargs="+", default=["lite0"], help="backbones of the flagship, or names of configs")
     parser.add_argument("--sizes", nargs="+", type=int, default=[224, 160])
     parser.add_argument("--frozen", nargs="+", type=float, default=[0.0, 0.15], help="shares of the backbone's layers")
     parser.add_argument("--precisions", nargs="+", default=["float32"], help="float32, mixed_float16, mixed_bfloat16")
@@ -89,18 +89,23 @@ def serve(cases: list[Any], batch: int) -> None:
     for line in sys.stdin:
         number = int(line)
         if number not in trainers:
-            trainers[number] = flagship(*cases[number], batch)
+            trainers[number] = network_step(*cases[number], batch)
         print(rate_of(trainers[number], batch), flush=True)
 
 
-def flagship(backbone: str, size: int, frozen: float, precision: str, batch: int) -> Callable[[], float]:
-    """A training step of the flagship, whose weights do not matter here."""
-    from derm_toolkit.models import GraphSpec, hierarchical
-    from derm_toolkit.training.config import Training
+def network_step(network: str, size: int, frozen: float, precision: str, batch: int) -> Callable[[], float]:
+    """A training step of the flagship on some backbone, or of a config's first network; weights do not matter here."""
+    from derm_sdk.taxonomy import Taxonomy
+    from derm_toolkit.models import FAMILIES, untrained
+    from derm_toolkit.models.efficientnet_lite import VARIANTS
+    from derm_toolkit.training.config import Training, find_config, read_config
 
-    settings = hierarchical.Settings(backbone=backbone, weights="none", drop_connect=0.1, skin_type=True)
-    spec = GraphSpec("tree", None, tuple(f"label-{number}" for number in range(LABELS)), ("rgb", "skin_type"))
-    return trainer(hierarchical, spec, settings, size, Training(frozen=(frozen,), precision=precision), batch)
+    overrides = [f"model.backbone={network}"] if network in VARIANTS else []
+    model = read_config(find_config("hierarchical" if overrides else network), overrides).model
+    labels = Taxonomy.from_paths(("category", "condition"), [(f"category {n % 3}", f"condition {n}") for n in range(LABELS)])
+    spec = FAMILIES[model.kind].graphs(labels, model)[0]
+    recipe = Training(frozen=(frozen,), precision=precision)
+    return trainer(FAMILIES[model.kind], spec, untrained(model), size, recipe, batch)
 
 
 def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch: int) -> Callable[[], float]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..training.run import FOLDS
 from .groups import ROMAN
 from .markup import join, tag
 from .parts import LEAST_PHOTOS, Section, paragraph, scroller
@@ -186,14 +187,11 @@ def _building(sources: Sources) -> Item:
 
 
 def _resampling(sources: Sources) -> Item:
-    folds = _config(sources, "training", "folds")
-    done = isinstance(folds, int) and folds > 1
-    told = (
-        f"Cross-validated in {folds} folds."
-        if done
-        else "One split, one training: no cross-validation, no repeat with other seeds."
-    )
-    return Item("Internal validation by resampling", "TRIPOD+AI 12c", DONE if done else NOT_DONE, told)
+    asked, source = "Internal validation by resampling", "TRIPOD+AI 12c"
+    if (sources.folder.resolve().parent / FOLDS).is_file():
+        told = "One fold of a cross-validation; the figures over all folds are in folds.json of the folder above."
+        return Item(asked, source, DONE, told)
+    return Item(asked, source, NOT_DONE, "One split, one training: no cross-validation, no repeat with other seeds.")
 
 
 def _external(sources: Sources) -> Item:

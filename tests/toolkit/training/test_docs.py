@@ -7,8 +7,9 @@ import json
 import re
 from pathlib import Path
 
+from derm_toolkit.evaluation.commands import compare
 from derm_toolkit.reproduction.commands import reproduce
-from derm_toolkit.training.commands import train
+from derm_toolkit.training.commands import average, train
 from derm_toolkit.training.config import Training, find_config
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "training.md").read_text("utf-8")
@@ -24,7 +25,7 @@ def test_every_key_of_training_has_its_line_with_its_default():
 
 
 def test_the_options_and_configs_on_the_page_exist():
-    options = {option for command in (train, reproduce) for each in command.params for option in each.opts}
+    options = {option for command in (train, average, compare, reproduce) for each in command.params for option in each.opts}
     written = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) - {"--logdir"}  # TensorBoard's own
     assert written <= options
     for name in ("hierarchical", "two_step_demo", "hierarchical_demo", "lenet_3", "resnet101_v2"):

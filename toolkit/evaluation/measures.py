@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from derm_sdk.errors import OptionError
 
 from .bootstrap import Floats
+from .conformal import prediction_sets
 from .predictions import Predictions
 from .scores import (
     CalibrationError,
@@ -71,8 +72,7 @@ class LevelMeasure:
         """Adds how often the truth is in the prediction set, its size, and how often and how rightly the model answers."""
         probabilities = predictions.probabilities[self.rows][:, columns]
         photos = np.arange(len(self.rows))
-        inside = probabilities >= np.float32(predictions.calibration.sets.get(level, 0.0))
-        inside[photos, probabilities.argmax(axis=1)] = True
+        inside = prediction_sets(probabilities, predictions.calibration.sets.get(level, 0.0))
         self._means["set_coverage"] = inside[photos, self._truth].astype(np.float64)
         self._means["set_size"] = inside.sum(axis=1).astype(np.float64)
         given = answered_classes(predictions, level)[self.rows]

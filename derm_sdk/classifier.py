@@ -13,7 +13,7 @@ from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
 from .composition import Composition, Floats
 from .errors import DermError, OptionError
-from .explanation import Explanation, explained, target_of, target_of_answer
+from .explanation import Explanation, check_explains, explained, target_of, target_of_answer
 from .fitzpatrick import check_fitzpatrick
 from .heat import Frame
 from .image import ImageSource, Pixels, read_image
@@ -156,6 +156,7 @@ class Classifier:
             BundleError: the graph is not the one of its description.
         """
         able = [graph.id for graph in self.bundle.graphs if graph.explain is not None]
+        check_explains(able)  # before the photo is read and run
         asked = None if node is None else target_of(self.composition, able, node)
         skin_type = check_fitzpatrick(fitzpatrick)
         pixels = read_image(image, channels)

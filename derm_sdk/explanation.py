@@ -109,9 +109,14 @@ def target_of_answer(
     return answer, able[answer]
 
 
-def _able(composition: Composition, graphs: Collection[str]) -> dict[str, Target]:
+def check_explains(graphs: Collection[str]) -> None:
+    """Raises OptionError for a model of which no graph (ids of those that have explanations) can explain an answer."""
     if not graphs:
         raise OptionError("This model cannot explain its answers: no graph of it was converted with explanations.")
+
+
+def _able(composition: Composition, graphs: Collection[str]) -> dict[str, Target]:
+    check_explains(graphs)
     return explainable(composition, graphs)
 
 

@@ -243,7 +243,7 @@ def test_what_the_device_cannot_explain_is_refused(classifier, bundle_path):
     with pytest.raises(OptionError, match=r"Unknown label 'malignnat'.*Did you mean 'malignant'"):
         classifier.explain(pixels, "malignnat")
     with Classifier(bundle_path) as opened, pytest.raises(OptionError, match="This model cannot explain its answers"):
-        opened.explain(pixels)
+        opened.explain("no-such-photo.jpg")  # told before a photo is looked for
     closed = Classifier(squares_bundle())
     closed.close()
     with pytest.raises(OptionError, match="was closed"):

@@ -64,12 +64,13 @@ def average(order: AverageOrder, reporter: Reporter | None = None) -> Run:
         The new run.
     Raises:
         RunError: fewer than two runs, runs that differ in their data, split, preprocessing or networks, a run given twice,
-            or a folder that is not empty.
+            or a folder that is not empty, unless it holds a mean that was not finished.
         DataError, FileError: the photos are gone, or a file cannot be written.
     """
     runs, out, reporter = order.runs, order.out, reporter or Reporter()
     _check_alike(runs)
-    if out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
+    unfinished = (out / AVERAGE).is_file() and not (out / "calibration.json").is_file()  # which is written last
+    if not unfinished and out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise RunError(f"The folder {str(out)!r} is not empty; choose another --out.")
     first, workers = runs[0], usable_cores()
     dataset = first.dataset()
@@ -97,12 +98,12 @@ def average(order: AverageOrder, reporter: Reporter | None = None) -> Run:
     reporter.say(f"Their mean: validation macro F1 {score:.3f}.")
 
     # --- The run folder -----------------------------------------------------------------------------------------------
+    table = {"format": FORMAT, "metric": "macro F1", "validation": score, "runs": told}
+    write_text(out / AVERAGE, json.dumps(table, indent=1) + "\n")
     for name in _KEPT:
         write_bytes(out / name, (first.folder / name).read_bytes())
     record = {**first.data, "folder": relative_place(dataset.folder, out)}
     write_text(out / "dataset.json", json.dumps(record, indent=1) + "\n")
-    table = {"format": FORMAT, "metric": "macro F1", "validation": score, "runs": told}
-    write_text(out / AVERAGE, json.dumps(table, indent=1) + "\n")
     for spec in first.graphs:
         save_model(out, spec.id, models[spec.id])
     write_graphs(out, first.kind, first.preprocessing, first.graphs)

@@ -61,6 +61,9 @@ def test_the_mean_of_equal_weights_is_these_weights(tiny_run: Run, tmp_path: Pat
         for mine, theirs in zip(run.load_model(spec.id).weights, tiny_run.load_model(spec.id).weights, strict=True):
             np.testing.assert_array_equal(mine, theirs)
     assert run.calibration().temperatures == pytest.approx(tiny_run.calibration().temperatures)
+    (tmp_path / "mean" / "calibration.json").unlink()  # as if it had been interrupted
+    again = average(AverageOrder((tiny_run, read_run(tmp_path / "same")), tmp_path / "mean"))
+    assert again.calibration().temperatures == pytest.approx(tiny_run.calibration().temperatures)
 
 
 def test_runs_that_have_no_mean_are_refused_and_nothing_is_written(

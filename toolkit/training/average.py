@@ -73,6 +73,7 @@ def average(order: AverageOrder, reporter: Reporter | None = None) -> Run:
     if not unfinished and out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise RunError(f"The folder {str(out)!r} is not empty; choose another --out.")
     first, workers = runs[0], usable_cores()
+    records = {name: _record(first, name) for name in _KEPT}
     dataset = first.dataset()
     split = first.split(dataset)
     exact = first.exact_cache(dataset, order.cache)
@@ -100,8 +101,8 @@ def average(order: AverageOrder, reporter: Reporter | None = None) -> Run:
     # --- The run folder -----------------------------------------------------------------------------------------------
     table = {"format": FORMAT, "metric": "macro F1", "validation": score, "runs": told}
     write_text(out / AVERAGE, json.dumps(table, indent=1) + "\n")
-    for name in _KEPT:
-        write_bytes(out / name, (first.folder / name).read_bytes())
+    for name, content in records.items():
+        write_bytes(out / name, content)
     record = {**first.data, "folder": relative_place(dataset.folder, out)}
     write_text(out / "dataset.json", json.dumps(record, indent=1) + "\n")
     for spec in first.graphs:
@@ -111,6 +112,15 @@ def average(order: AverageOrder, reporter: Reporter | None = None) -> Run:
     calibrate(run, split, calibration, exact, workers, reporter)
     reporter.say(f"The run is in {out}. Next: derm-toolkit evaluate {out}")
     return run
+
+
+def _record(run: Run, name: str) -> bytes:
+    """A file that is kept with the mean as it is."""
+    try:
+        return (run.folder / name).read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"Cannot read {name} of the run {str(run.folder)!r} ({reason}); restore it.") from error
 
 
 class _Means:

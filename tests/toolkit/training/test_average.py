@@ -83,6 +83,10 @@ def test_runs_that_have_no_mean_are_refused_and_nothing_is_written(
     (tmp_path / "elsewhere" / "dataset.json").write_text(json.dumps({**data, "split": "0" * 64}))
     with pytest.raises(RunError, match=r"The split of .*run' and .*elsewhere' differs; a mean needs the same"):
         average(AverageOrder((tiny_run, read_run(tmp_path / "elsewhere")), out))
+    (tmp_path / "elsewhere" / "dataset.json").write_text(json.dumps(data))
+    (tmp_path / "elsewhere" / "environment.json").unlink()
+    with pytest.raises(RunError, match=r"Cannot read environment\.json of the run"):
+        average(AverageOrder((read_run(tmp_path / "elsewhere"), tiny_run), out))
     assert not out.exists()
     (out / "mine").mkdir(parents=True)
     with pytest.raises(RunError, match="is not empty; choose another --out"):

@@ -33,6 +33,7 @@ from .errors import ConversionError
 from .graphs import convert_graph, describe_explain, describe_graph
 from .parity import Limits, broken_limits, compare
 from .representative import stratified, with_extremes
+from .selftest import record
 
 CORRECTION_PHOTOS = 64
 
@@ -120,8 +121,13 @@ def convert_run(
         )
     manifest["parity"] = {**report, "split": "validation", "limits": asdict(limits)}
     card = write_card(manifest, run.taxonomy)
-    packed = pack_bundle(manifest, run.taxonomy, calibration, graphs, card, about.licence_text)
-    with Classifier(packed):  # a reader accepts it
+    contents = (manifest, run.taxonomy, calibration, graphs, card, about.licence_text)
+    with _step(console, "record the self-test"):
+        packed = pack_bundle(*contents, record(pack_bundle(*contents)))
+    with Classifier(packed) as classifier:
+        tested = classifier.selftest()
+        if not tested.identical:
+            raise ConversionError(f"The bundle does not answer as it did a moment ago, so nothing was written. {tested}")
         write_bytes(output, packed)
     console.print(f"{output}: {len(packed) / 1e6:.2f} MB. Try: derm classify PHOTO --model {output}")
     return manifest["parity"]

@@ -20,6 +20,7 @@ from .errors import (
 from .explanation import Explanation
 from .preprocess import prepare
 from .result import Prediction, Quality, Result
+from .selftest import SelfTest
 from .taxonomy import Node, Taxonomy
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "Quality",
     "Result",
     "RuntimeMissingError",
+    "SelfTest",
     "Taxonomy",
     "TaxonomyError",
     "classify",

@@ -88,6 +88,7 @@ class Bundle:
         graphs: descriptions of the networks; `graph_data` holds their bytes, by id.
         card: the model card, Markdown. licence: the licence of the weights.
         size_bytes: size of the file.
+        attachments: {name: bytes} of all other entries: the self-test and its pictures, the parity report.
     """
 
     manifest: Mapping[str, Any]
@@ -101,11 +102,17 @@ class Bundle:
     card: str
     licence: str
     size_bytes: int
+    attachments: Mapping[str, bytes]
+
+    @property
+    def input_kinds(self) -> tuple[str, ...]:
+        """What the graphs take together, out of derm_sdk.inputs.INPUT_KINDS, each once."""
+        return tuple(dict.fromkeys(tensor.kind for graph in self.graphs for tensor in graph.inputs))
 
     @property
     def takes_skin_type(self) -> bool:
         """Whether a graph takes the skin type; otherwise it changes no answer."""
-        return any(tensor.kind == SKIN_TYPE for graph in self.graphs for tensor in graph.inputs)
+        return SKIN_TYPE in self.input_kinds
 
 
 def read_bundle(source: str | os.PathLike[str] | bytes | bytearray | memoryview) -> Bundle:
@@ -145,6 +152,7 @@ def write_bundle(
     graph_data: Mapping[str, bytes],
     card: str,
     licence: str,
+    attachments: Mapping[str, bytes] | None = None,
 ) -> str:
     """Writes a .derm file, whole or not at all, after reading it back.
 
@@ -154,12 +162,13 @@ def write_bundle(
         taxonomy, calibration: what goes into taxonomy.json and calibration.json.
         graph_data: {graph id: bytes of its .tflite file}.
         card, licence: Markdown and text.
+        attachments: further entries, {name: bytes}.
     Returns:
         The bundle's digest, hex.
     Raises:
         BundleError: a reader would refuse the result. FileError: the file cannot be written.
     """
-    data = pack_bundle(manifest, taxonomy, calibration, graph_data, card, licence)
+    data = pack_bundle(manifest, taxonomy, calibration, graph_data, card, licence, attachments)
     bundle = read_bundle(data)
     write_bytes(path, data)
     return bundle.digest
@@ -172,6 +181,7 @@ def pack_bundle(
     graph_data: Mapping[str, bytes],
     card: str,
     licence: str,
+    attachments: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """The bytes that `write_bundle` writes; the same content gives the same bytes."""
     entries = {
@@ -180,6 +190,7 @@ def pack_bundle(
         **{f"graphs/{graph}.tflite": graph_data[graph] for graph in graph_data},
         "card.md": card.encode(),
         "licence.txt": licence.encode(),
+        **(attachments or {}),
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in entries.items()}
     graphs = [
@@ -195,14 +206,14 @@ def _parse(view: memoryview) -> Bundle:
     if next(iter(entries)) != "manifest.json":
         raise BundleError("The first entry of a .derm file must be manifest.json.")
     raw_manifest = bytes(entries.pop("manifest.json"))
-    manifest = _read_json(raw_manifest, "manifest.json")
+    manifest = read_json(raw_manifest, "manifest.json")
     _check_format(manifest)
     _check_digests(manifest, entries)
     taxonomy = _made(
-        "taxonomy.json", lambda: Taxonomy.from_dict(_read_json(bytes(entries["taxonomy.json"]), "taxonomy.json"))
+        "taxonomy.json", lambda: Taxonomy.from_dict(read_json(bytes(entries["taxonomy.json"]), "taxonomy.json"))
     )
     calibration = _made(
-        "calibration.json", lambda: Calibration.from_dict(_read_json(bytes(entries["calibration.json"]), "calibration.json"))
+        "calibration.json", lambda: Calibration.from_dict(read_json(bytes(entries["calibration.json"]), "calibration.json"))
     )
     preprocessing, graphs, composition = _made("manifest.json", lambda: _described(manifest, taxonomy))
     card, licence = _read_text(entries["card.md"], "card.md"), _read_text(entries["licence.txt"], "licence.txt")
@@ -213,9 +224,22 @@ def _parse(view: memoryview) -> Bundle:
         raise BundleError("The graphs that manifest.json describes are not the graphs in the file.")
     _check_calibration(calibration, composition)
     data = {graph.id: bytes(entries[graph.file]) for graph in graphs}
-    digest = hashlib.sha256(raw_manifest).hexdigest()
+    attachments = {
+        name: bytes(entry) for name, entry in entries.items() if name not in TEXT_ENTRIES and not name.startswith("graphs/")
+    }
     return Bundle(
-        manifest, digest, taxonomy, calibration, composition, preprocessing, graphs, data, card, licence, len(view)
+        manifest=manifest,
+        digest=hashlib.sha256(raw_manifest).hexdigest(),
+        taxonomy=taxonomy,
+        calibration=calibration,
+        composition=composition,
+        preprocessing=preprocessing,
+        graphs=graphs,
+        graph_data=data,
+        card=card,
+        licence=licence,
+        size_bytes=len(view),
+        attachments=attachments,
     )
 
 
@@ -357,7 +381,16 @@ def _read_text(data: bytes | memoryview, name: str) -> str:
         raise BundleError(f"{name} is not UTF-8 ({error.reason}).") from error
 
 
-def _read_json(data: bytes, name: str) -> Any:
+def read_json(data: bytes, name: str) -> Any:
+    """Reads an entry that is JSON.
+
+    Args:
+        data: its bytes, UTF-8, at most 16 MiB.
+        name: of the entry, for messages.
+    Raises:
+        BundleError: no JSON, a number that is not finite, or a field twice in an object.
+    """
+
     def constant(text: str) -> float:
         raise BundleError(f"{name} holds {text[:40]}; every number must be finite.")
 

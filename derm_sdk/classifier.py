@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from numpy.typing import NDArray
+
 from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
 from .composition import Composition, Floats
@@ -23,6 +25,7 @@ from .prior import check_prior, prior_factors, reweighted
 from .result import Prediction, Quality, Result
 from .routing import check_routing, composed, run_graphs
 from .runtime import EvidenceNetwork, Network
+from .selftest import SelfTest, check
 from .taxonomy import Taxonomy
 
 
@@ -56,7 +59,6 @@ class Classifier:
         self.bundle = path if isinstance(path, Bundle) else read_bundle(starter_path() if path is None else path)
         self._prior = self._read_prior(prior, self.routing)
         self._networks = {spec.id: Network(spec, self.bundle.graph_data[spec.id], threads) for spec in self.bundle.graphs}
-        self._kinds = list(dict.fromkeys(tensor.kind for spec in self.bundle.graphs for tensor in spec.inputs))
         self._evidence: dict[str, EvidenceNetwork] = {}  # opened when a graph is first asked for an explanation
         self._lock = threading.Lock()
 
@@ -167,7 +169,7 @@ class Classifier:
         found, target = asked or target_of_answer(self.composition, able, answer, nodes)
         graph = target.head.graph
         weights = target.score_weights(self.calibration.probabilities(graph, logits[graph][None])[0])
-        evidence = self._evidence_of(graph, network_inputs(rgb, skin_type, self._kinds)) @ weights
+        evidence = self._evidence_of(graph, network_inputs(rgb, skin_type, self.bundle.input_kinds)) @ weights
         frame = Frame.of(pixels.shape[1], pixels.shape[0], self.preprocessing.fit)
         return explained(found, float(nodes[self.composition.column(found)]), target, "cam", evidence, rgb, frame)
 
@@ -196,8 +198,20 @@ class Classifier:
         Raises:
             OptionError: no such skin type, or the classifier was closed. BundleError: a graph is not as described.
         """
-        prepared = network_inputs(rgb, check_fitzpatrick(fitzpatrick), self._kinds)
+        prepared = network_inputs(rgb, check_fitzpatrick(fitzpatrick), self.bundle.input_kinds)
         return {graph.id: self._evidence_of(graph.id, prepared) for graph in self.bundle.graphs if graph.explain}
+
+    def selftest(self) -> SelfTest:
+        """Does this device answer as the maker of the bundle saw it? Sends the bundle's drawn pictures the photo's way.
+
+        Returns:
+            How each stage compares with the record: identical, within what sound devices differ by, or different; and
+            where the way first parts from the record. Routing and prior of this classifier play no part.
+        Raises:
+            BundleError: the bundle was made without a self-test, or holds a damaged one.
+            OptionError: the classifier was closed.
+        """
+        return check(self.bundle, self._stored_outputs, self._all_nodes)
 
     def close(self) -> None:
         """Frees the graphs, once a photo that another thread is at is done; the classifier cannot be used afterwards."""
@@ -211,13 +225,24 @@ class Classifier:
         self.close()
 
     def _run(self, rgb: Pixels, skin_type: int | None, routing: str) -> dict[str, Floats]:
-        prepared = network_inputs(rgb, skin_type, self._kinds)
+        prepared = network_inputs(rgb, skin_type, self.bundle.input_kinds)
         with self._lock:
             if not self._networks:
                 raise OptionError("This classifier was closed; open a new one.")
             return run_graphs(
                 self.composition, self.calibration, routing, lambda head: self._networks[head.graph].logits(prepared)
             )
+
+    def _stored_outputs(self, prepared: Mapping[str, Pixels]) -> dict[str, NDArray[Any]]:
+        with self._lock:
+            if not self._networks:
+                raise OptionError("This classifier was closed; open a new one.")
+            return {graph: network.stored_output(prepared) for graph, network in self._networks.items()}
+
+    def _all_nodes(self, image: ImageSource, skin_type: int | None) -> Floats:
+        """Probabilities of all nodes, float64 [nodes], without a prior."""
+        rgb = resize(read_image(image), self.preprocessing.size, self.preprocessing.fit)
+        return composed(self.composition, self.calibration, self._run(rgb, skin_type, "all"))
 
     def _evidence_of(self, graph: str, prepared: dict[str, Pixels]) -> Floats:
         with self._lock:

@@ -205,6 +205,22 @@ def verify(file: str | None) -> None:
 
 
 @main.command()
+@click.argument("file", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def selftest(file: str | None, as_json: bool) -> None:
+    """Does this device answer as the maker of a .derm FILE saw it? Exit code 1 if not.
+
+    Drawn pictures inside the file go the photo's way; each stage is compared with what was recorded when the file was made.
+    Without FILE, the starter model is tested.
+    """
+    with _open(read_bundle(starter_path() if file is None else file)) as classifier:
+        tested = classifier.selftest()
+    click.echo(json.dumps(tested.to_dict(), indent=1, ensure_ascii=False) if as_json else str(tested))
+    if not tested.passed:
+        sys.exit(1)
+
+
+@main.command()
 def doctor() -> None:
     """Check this installation: packages, compiled core, preprocessing, the starter model; exit code 1 if one fails."""
     failed = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bundle import GraphSpec, Tensor
 from .composition import Floats
@@ -36,6 +38,20 @@ def load_interpreter() -> tuple[Any, str]:
         return Interpreter, "tensorflow"
     except ImportError:
         raise RuntimeMissingError("No interpreter is installed; run: pip install ai-edge-litert") from None
+
+
+def package_version() -> str:
+    """Name and version of the package whose interpreter is used. Raises RuntimeMissingError where none is installed."""
+    _, package = load_interpreter()
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:  # TensorFlow goes by several names
+        return package
+
+
+def real_values(tensor: Tensor, stored: NDArray[Any]) -> Floats:
+    """Stored values of a tensor, of any shape -> real ones: scale * (stored - zero_point), float64."""
+    return np.asarray((stored.astype(np.float64) - tensor.zero_point) * tensor.scale)
 
 
 class Network:
@@ -72,16 +88,19 @@ class Network:
         Raises:
             BundleError: one of them is not finite.
         """
+        return real_values(self.spec.output, self.stored_output(prepared))
+
+    def stored_output(self, prepared: Mapping[str, Pixels]) -> NDArray[Any]:
+        """As `logits`, but as the graph stores them: uint8 or float32 [labels]."""
         for index, kind in self._inputs:
             self._interpreter.set_tensor(index, prepared[kind][None])
         self._interpreter.invoke()
-        output = self.spec.output
-        stored = self._interpreter.get_tensor(self._output)[0].astype(np.float64)
+        stored: NDArray[Any] = self._interpreter.get_tensor(self._output)[0]
         if not np.isfinite(stored).all():
             raise BundleError(
                 f"The graph {self.spec.id!r} answered with a logit that is not finite; its weights are damaged."
             )
-        return np.asarray((stored - output.zero_point) * output.scale)
+        return stored
 
 
 class EvidenceNetwork:
@@ -119,10 +138,10 @@ class EvidenceNetwork:
             BundleError: one of them is not finite.
         """
         found = self._runner(**{tensor.name: prepared[tensor.kind][None] for tensor in self._inputs})
-        stored = found[self._output.name][0].astype(np.float64)
+        stored = found[self._output.name][0]
         if not np.isfinite(stored).all():
             raise BundleError(f"The graph {self.spec.id!r} explained with what is not finite; its weights are damaged.")
-        return np.asarray((stored - self._output.zero_point) * self._output.scale)
+        return real_values(self._output, stored)
 
 
 def _check_tensors(spec: GraphSpec, found: Mapping[str, Any], described: tuple[Tensor, ...]) -> None:

@@ -39,6 +39,7 @@ from derm_sdk.calibration import QUALITY_MESSAGES, Calibration
 
 from .. import models
 from .test_bundle import small_bundle
+from .test_selftest import packed as with_selftest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -107,9 +108,9 @@ def test_the_byte_tables_are_what_is_written(packed, title, layout, place):
     assert expected == size
 
 
-def test_entries_come_in_the_order_of_the_table(packed):
+def test_entries_come_in_the_order_of_the_table():
     wanted = [name.split("<")[0] for name in names(section(BUNDLE, "Entries, in this order"))]
-    found = [next(start for start in wanted if name.startswith(start)) for name in unpack(memoryview(packed))]
+    found = [next(start for start in wanted if name.startswith(start)) for name in unpack(memoryview(with_selftest()))]
     assert list(dict.fromkeys(found)) == wanted
 
 
@@ -366,3 +367,12 @@ def test_the_training_example_learns_from_prepared_bytes(photos):
     pytest.importorskip("sklearn")
     printed = example("train_elsewhere.py", photos / "photos.csv", photos)
     assert printed.startswith("uint8 (22, 32, 32, 3): accuracy 1.00")
+
+
+def test_the_record_of_the_self_test_has_the_fields_of_the_page():
+    page = (DOCS / "selftest.md").read_text("utf-8")
+    record = json.loads(unpack(memoryview(with_selftest()))["selftest.json"].tobytes())
+    top = {field.split("[")[0] for field in names(section(page, "The record"))}
+    assert set(record) <= top | {"probes"}
+    rows = set(re.findall(r"`(?:probes\[\]\.)?(\w+)`", section(page, "The record")))
+    assert set(record["probes"][0]) <= rows and set(record["tolerances"]) <= rows

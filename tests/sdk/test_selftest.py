@@ -1,0 +1,280 @@
+"""Faults are planted, one at a time, on the photo's way; the self-test must name the stage."""
+
+import contextlib
+import functools
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from derm_converters.graphs import describe_graph
+from derm_converters.selftest import drawn_files, record
+from derm_sdk import BundleError, Classifier, OptionError, classifier, image, preprocess, probes, read_bundle, selftest
+from derm_sdk.bundle import pack_bundle
+from derm_sdk.cli import main
+
+from .. import models
+
+
+@functools.cache
+def attachments(precision: str = "int8") -> dict[str, bytes]:
+    return record(models.bundle_bytes(precision))
+
+
+def run_test(change=None, *, graphs=None, calibration=models.CALIBRATION, extra=None, precision="int8"):
+    """The self-test of the tiny bundle, its manifest changed in place or its parts replaced, every digest made right."""
+    with Classifier(packed(change, graphs=graphs, calibration=calibration, extra=extra, precision=precision)) as opened:
+        return opened.selftest()
+
+
+def packed(change=None, *, graphs=None, calibration=models.CALIBRATION, extra=None, precision="int8") -> bytes:
+    fields, data = models.parts(precision)
+    fields = json.loads(json.dumps(fields))
+    if change:
+        change(fields)
+    entries = {**attachments(precision), **(extra or {})}
+    return pack_bundle(fields, models.TAXONOMY, calibration, {**data, **(graphs or {})}, "# Tiny\n", "CC0\n", entries)
+
+
+def edited(edit) -> dict[str, bytes]:
+    """The record, changed in place."""
+    content = json.loads(attachments()["selftest.json"])
+    edit(content)
+    return {"selftest.json": json.dumps(content).encode()}
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_the_device_that_made_the_bundle_is_identical(precision):
+    found = run_test(precision=precision)
+    assert found.identical and found.passed and found.first_difference is None
+    assert [stage.identical for stage in found.stages] == [12, 48, 48, 12, 12]
+    assert str(found).endswith("identical: this device answers as the maker of the bundle saw it.")
+    assert found.to_dict()["stages"][0] == {
+        "name": "decoded pixels", "identical": 12, "close": 0, "different": 0, "note": "",
+    }  # fmt: skip
+
+
+def test_the_pictures_are_of_every_kind_and_small():
+    kinds = {name.rsplit(".", 1)[1] for name in drawn_files()}
+    assert kinds == {"png", "jpg", "bmp", "webp"} and len(drawn_files()) == 12
+    assert sum(map(len, attachments().values())) < 450_000
+    assert {skin_type for _, skin_type, _ in drawn_files().values()} == {None, 1, 2, 3, 4, 5, 6}
+
+
+def test_the_record_is_the_same_each_time():
+    assert record(models.bundle_bytes()) == attachments()
+
+
+# --- Planted faults ---------------------------------------------------------------------------------------------------
+
+
+def assert_first(found, stage, words):
+    first = found.first_difference
+    assert not found.passed and first.name == stage and words in first.note, str(found)
+    assert "DIFFERENT" in str(found)
+    return first
+
+
+def test_bgr_given_as_rgb(monkeypatch):
+    right = image.read_image
+    for module in (selftest, classifier):
+        monkeypatch.setattr(module, "read_image", lambda *args: right(*args)[..., ::-1])
+    assert_first(run_test(), "decoded pixels", "red and blue are swapped")
+
+
+def test_exif_that_is_not_applied(monkeypatch):
+    monkeypatch.setattr(image, "_orientation", lambda picture: 1)
+    first = assert_first(run_test(), "decoded pixels", "turned.jpg is 96 x 64 pixels here, 64 x 96 in the record")
+    assert "EXIF orientation is not applied" in first.note and first.different == 2
+
+
+def test_another_decoder_is_close_and_a_bad_one_is_not(monkeypatch):
+    right = image.read_image
+
+    def off_by(levels):
+        def read(source, channels="rgb"):
+            pixels = right(source, channels)
+            return (
+                pixels
+                if source[:2] == b"\x89P" or source[:2] == b"BM"
+                else np.clip(pixels.astype(int) + levels, 0, 255).astype(np.uint8)
+            )
+
+        return read
+
+    monkeypatch.setattr(selftest, "read_image", off_by(1))
+    found = run_test()
+    assert found.passed and not found.identical and found.stages[0].close == 4
+    assert "up to 1 levels" in found.stages[0].note and "close: decoded pixels" in str(found)
+    monkeypatch.setattr(selftest, "read_image", off_by(9))
+    assert_first(run_test(), "decoded pixels", "up to 9 levels")
+
+
+def test_a_picture_that_cannot_be_read_here(monkeypatch):
+    monkeypatch.setattr(selftest, "read_image", lambda *args: image.read_image(b"no picture"))
+    assert_first(run_test(), "decoded pixels", "odd.png cannot be read here: No image")
+
+
+def test_a_changed_resize(monkeypatch):
+    def resize(pixels, size, fit):
+        return cv2.resize(preprocess.resize(pixels, 4 * size, fit), (size, size), interpolation=cv2.INTER_LINEAR)
+
+    for module in (probes, selftest, classifier):
+        monkeypatch.setattr(module, "resize", resize)
+    first = assert_first(run_test(), "prepared inputs", "'rgb' of odd.png differs at")
+    assert "another resize than the definition" in first.note
+
+
+def test_inputs_that_are_derived_otherwise(monkeypatch):
+    def gray(rgb, out):
+        out[..., 0] = rgb.max(axis=2)
+
+    monkeypatch.setattr(preprocess, "native", None)
+    monkeypatch.setattr(preprocess._Definition, "gray", staticmethod(gray))
+    first = assert_first(run_test(), "prepared inputs", "'equalized' of odd.png differs at")
+    assert "derived by other code" in first.note
+
+
+@pytest.mark.parametrize("fit", ["pad", "stretch"])
+def test_a_wrong_fit(fit):
+    found = run_test(lambda manifest: manifest["preprocessing"].update(fit=fit))
+    assert_first(found, "prepared inputs", f"the recorded bytes are those of 'crop', and {fit!r} was used")
+
+
+def test_a_swapped_graph():
+    _, data = models.parts()
+    rows = {name: describe_graph(data[name]) for name in ("expert-benign", "expert-malignant")}
+
+    def swap(manifest):
+        for row in manifest["graphs"]:
+            other = {"expert-benign": "expert-malignant", "expert-malignant": "expert-benign"}.get(row["id"])
+            if other:
+                row["inputs"], row["outputs"] = rows[other]
+
+    graphs = {"expert-benign": data["expert-malignant"], "expert-malignant": data["expert-benign"]}
+    first = assert_first(run_test(swap, graphs=graphs), "graph outputs", "'expert-benign' differs on odd.png by up to")
+    assert "another graph than was recorded" in first.note
+
+
+def test_a_corrupted_graph():
+    """Weights overwritten, digests made right again: either the interpreter refuses it, or the self-test names it."""
+    _, data = models.parts()
+    graph = bytearray(data["root"])
+    middle = len(graph) // 2
+    graph[middle : middle + 200] = bytes(200)
+    try:
+        found = run_test(graphs={"root": bytes(graph)})
+    except (BundleError, RuntimeError):
+        return
+    assert_first(found, "graph outputs", "'root' differs")
+
+
+def test_another_zero_point_is_refused_at_opening():
+    def change(manifest):
+        manifest["graphs"][0]["outputs"][0]["zero_point"] ^= 1
+
+    with pytest.raises(BundleError, match="its description says"):
+        run_test(change)
+
+
+def test_an_edited_temperature():
+    changed = models.Calibration.from_dict(
+        {**models.CALIBRATION.to_dict(), "temperatures": {"root": 0.51, "expert-benign": 0.4}}
+    )
+    first = assert_first(
+        run_test(calibration=changed), "probabilities", "the calibration, the scale of an output or the tree"
+    )
+    assert first.different == 12
+
+
+def test_other_kernels_are_close():
+    def shift(content):
+        for row in content["probes"]:
+            row["outputs"]["root"][0] ^= 1
+
+    found = run_test(extra=edited(shift))
+    stage = found.stages[2]
+    assert stage.close == 12 and not stage.different
+    assert "by up to 1 steps" in stage.note and "Other kernels" in stage.note
+
+
+# --- Records that are none --------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_without_a_self_test_says_so():
+    with Classifier(models.bundle_bytes()) as opened, pytest.raises(BundleError, match="made without a self-test"):
+        opened.selftest()
+
+
+def test_a_closed_classifier_says_so():
+    opened = Classifier(packed())
+    opened.close()
+    with pytest.raises(OptionError, match="was closed"):
+        opened.selftest()
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.update(version=2), "has version 2"),
+        (lambda c: c.update(probes=[]), "holds no picture"),
+        (lambda c: c["probes"][0].update(name="other.png"), "lacks a field"),
+        (lambda c: c["probes"][0].update(width=7), "lacks a field"),
+        (lambda c: c["probes"][0].update(fitzpatrick=9), "lacks a field"),
+        (lambda c: c["probes"][0]["outputs"].update(root=[1]), "another number of nodes or labels"),
+        (lambda c: c["probes"][0]["outputs"].update(root=[1, 2, 300]), "lacks a field"),
+        (lambda c: c["probes"][0].update(probabilities=[0.5]), "another number of nodes or labels"),
+        (lambda c: c["probes"][0]["inputs"]["rgb"].update(sample="xyz"), "lacks a field"),
+        (lambda c: c["probes"][0]["inputs"].pop("rgb"), "lacks a field"),
+        (lambda c: c["tolerances"]["outputs"].pop("root"), "lacks a field"),
+    ],
+)
+def test_a_damaged_record_is_one_sentence(edit, message):
+    with pytest.raises(BundleError, match=rf"^selftest\.json.*{message}"):
+        run_test(extra=edited(edit))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_damage_of_the_record_is_anything_but_a_bundle_error(data):
+    """A value anywhere in the record is replaced by one of another kind."""
+    content = json.loads(attachments()["selftest.json"])
+    place = content
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(st.one_of(st.none(), st.integers(-(2**70), 2**70), st.text(max_size=3), st.just([]), st.just({})))
+    bundle = read_bundle(packed(extra={"selftest.json": json.dumps(content).encode()}))
+    with contextlib.suppress(BundleError):
+        probes.read_probes(bundle)
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_identical(tmp_path):
+    (tmp_path / "tiny.derm").write_bytes(packed())
+    command = [sys.executable, "-c", "from derm_sdk.cli import main; main()", "selftest", str(tmp_path / "tiny.derm")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.endswith("saw it.\n") and not done.stderr
+
+
+def test_the_command_fails_on_a_difference_and_prints_json(tmp_path):
+    (tmp_path / "tiny.derm").write_bytes(packed(lambda manifest: manifest["preprocessing"].update(fit="pad")))
+    done = CliRunner().invoke(main, ["selftest", str(tmp_path / "tiny.derm"), "--json"])
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert not found["passed"] and found["stages"][1]["different"] and found["here"]["derm_sdk"]
+
+
+def test_the_command_without_a_record_is_one_sentence(bundle_path):
+    done = CliRunner().invoke(main, ["selftest", str(bundle_path)])
+    assert done.exit_code == 1 and done.stderr.startswith("Error: The bundle was made without a self-test")

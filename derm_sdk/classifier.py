@@ -114,12 +114,7 @@ class Classifier:
         pixels = read_image(image, channels)
         rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
         logits = self._run(rgb, skin_type, routing)
-        nodes = composed(self.composition, self.calibration, logits)
-        if factors is not None:
-            nodes = reweighted(self.composition, nodes[None], factors)[0]
-        skipped = tuple(graph.id for graph in self.bundle.graphs if graph.id not in logits)
-        quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
-        return self._result(nodes, quality, skin_type, routing, skipped, shares)
+        return self._told(pixels, rgb, logits, skin_type, routing, shares, factors)
 
     def classify_many(self, images: Iterable[ImageSource], **options: Any) -> Iterator[Result]:
         """Classifies one photo after another, in order, holding one at a time.
@@ -252,6 +247,24 @@ class Classifier:
                 spec = self._networks[graph].spec
                 self._evidence[graph] = EvidenceNetwork(spec, self.bundle.graph_data[graph], self._threads)
             return self._evidence[graph].evidence(prepared)
+
+    def _told(
+        self,
+        pixels: Pixels,
+        rgb: Pixels,
+        logits: dict[str, Floats],
+        skin_type: int | None,
+        routing: str,
+        shares: Mapping[str, float] | None = None,
+        factors: Floats | None = None,
+    ) -> Result:
+        """Logits of the graphs that were run -> the result: calibrated, composed, answered."""
+        nodes = composed(self.composition, self.calibration, logits)
+        if factors is not None:
+            nodes = reweighted(self.composition, nodes[None], factors)[0]
+        skipped = tuple(graph.id for graph in self.bundle.graphs if graph.id not in logits)
+        quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
+        return self._result(nodes, quality, skin_type, routing, skipped, shares)
 
     def _quality(self, pixels: Pixels, rgb: Pixels, root_logits: Floats) -> Quality:
         measures = quality_measures(rgb, root_logits)

@@ -221,6 +221,30 @@ def selftest(file: str | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("file", required=False)
+@click.option("--photo", type=click.Path(), help="The picture to measure with; a drawn JPEG of 12 megapixels unless given.")
+@click.option("--against", type=click.Path(), help="A second .derm file, measured in turn with the first.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Try up to so many; the processors, at most 4, unless given.")
+@click.option("--repeats", type=click.IntRange(2, 10_000), default=30, show_default=True, help="Measurements of each step.")
+@click.option("--json", "as_json", is_flag=True, help="The measurement as JSON.")
+def bench(
+    file: str | None, photo: str | None, against: str | None, threads: int | None, repeats: int, as_json: bool
+) -> None:
+    """Measure what a .derm FILE (without one, the starter model) costs on this device, step by step, and what limits it."""
+    from .bench import comparison, measure
+
+    models = [starter_path() if file is None else file, *([] if against is None else [against])]
+    with _without_greeting():
+        found = measure(models, photo, threads=threads, repeats=repeats)
+    if as_json:
+        click.echo(json.dumps([each.to_dict() for each in found], indent=1, ensure_ascii=False))
+        return
+    click.echo("\n\n".join(map(str, found)))
+    if len(found) == 2:
+        click.echo("\n" + comparison(*found))
+
+
+@main.command()
 def doctor() -> None:
     """Check this installation: packages, compiled core, preprocessing, the starter model; exit code 1 if one fails."""
     failed = False

@@ -4,7 +4,7 @@
 
 For each run: `derm-toolkit evaluate RUN` and `derm-convert --int8 RUN`, then `derm-toolkit evaluate BUNDLE` on the run's own
 data; what is there already is kept. A run whose int8 model breaks derm-convert's limits is converted
-without them, and carries a dagger. The table is Markdown, in the order of the condition's macro F1.
+with --force, and carries a dagger. The table is Markdown, in the order of the condition's macro F1.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from derm_sdk import read_bundle
 from derm_toolkit.training.run import read_run
-
-LIFTED = ("--min-agreement", "0", "--max-divergence", "1000")
 
 
 def command(module: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -29,15 +28,6 @@ def command(module: str, *words: object) -> subprocess.CompletedProcess[str]:
 def must(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         raise SystemExit(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}")
-
-
-def convert(run: Path, bundle: Path) -> None:
-    """Converts a run to int8; a marker beside the bundle tells that the limits had to be lifted."""
-    done = command("derm_converters", "--int8", run, "-o", bundle)
-    if done.returncode:
-        print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
-        must(command("derm_converters", "--int8", run, "-o", bundle, *LIFTED))
-        bundle.with_suffix(".lifted").write_text(done.stderr, encoding="utf-8")
 
 
 def cell(figure: dict[str, Any] | None) -> str:
@@ -58,7 +48,7 @@ def row(folder: Path) -> dict[str, Any]:
     if not figures.is_file():
         must(command("derm_toolkit", "evaluate", folder))
     if not bundle.is_file():
-        convert(folder, bundle)
+        must(command("derm_converters", "--int8", "--force", run.folder, "-o", bundle))
     small = folder / "evaluation" / "int8-test.json"
     if not small.is_file():
         must(command("derm_toolkit", "evaluate", bundle, "--data", run.dataset().folder, "--splits",
@@ -70,7 +60,7 @@ def row(folder: Path) -> dict[str, Any]:
         "epochs": epochs,
         "minutes": minutes,
         "bytes": bundle.stat().st_size,
-        "lifted": bundle.with_suffix(".lifted").is_file(),
+        "marked": bool(read_bundle(bundle).warnings),
         "float": json.loads(figures.read_text(encoding="utf-8"))["all"],
         "int8": json.loads(small.read_text(encoding="utf-8"))["all"],
     }
@@ -94,7 +84,7 @@ def to_markdown(rows: list[dict[str, Any]]) -> str:
             cell(given[last]["balanced_accuracy"]),
             *(cell(given[level]["accuracy"]) for level in reversed(levels)),
             cell(each["float"]["refer"].get("auroc")) if each["float"].get("refer") else "",
-            f"{each['bytes'] / 1e6:.1f} MB" + ("†" if each["lifted"] else ""),
+            f"{each['bytes'] / 1e6:.1f} MB" + ("†" if each["marked"] else ""),
             cell(small[last]["macro_f1"]),
             cell(small[first]["accuracy"]),
         ]

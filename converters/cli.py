@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,9 +26,13 @@ from derm_sdk.errors import FileError
 @click.option("--photos", default=200, show_default=True, type=click.IntRange(8, 10_000),
               help="Training photos that int8 takes its ranges from.")  # fmt: skip
 @click.option("--min-agreement", type=click.FloatRange(0, 1), help="Least share of photos that keep their category and "
-              "condition; 0.95 and 0.90 unless given.")  # fmt: skip
-@click.option("--max-divergence", type=click.FloatRange(0), default=0.02, show_default=True,
-              help="Greatest mean divergence of the probabilities, in nats.")  # fmt: skip
+              "condition, in place of the config's [conversion].")  # fmt: skip
+@click.option("--max-divergence", type=click.FloatRange(0), help="Greatest mean divergence of the probabilities, in nats, "
+              "in place of the config's [conversion].")  # fmt: skip
+@click.option("--force", is_flag=True, help="Write a model that breaks its limits, too; it and all its results say so.")
+@click.option(
+    "--report", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as a web page."
+)
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data set, when it has moved.")
 @click.option("--id", "identity", help="Short name of the model; the file's name unless given.")
 @click.option("--name", help="Full name of the model.")
@@ -38,8 +41,8 @@ from derm_sdk.errors import FileError
 @click.option("--licence-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its text.")
 def main(
     run: Path, output: Path, precision: str, no_bias_correction: bool, no_explain: bool, photos: int,
-    min_agreement: float | None, max_divergence: float, data: Path | None, identity: str | None,
-    name: str | None, model_version: str, licence: str, licence_file: Path | None,
+    min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None, data: Path | None,
+    identity: str | None, name: str | None, model_version: str, licence: str, licence_file: Path | None,
 ) -> None:  # fmt: skip
     """Convert the trained RUN into one .derm file.
 
@@ -50,8 +53,11 @@ def main(
     from derm_toolkit.training.backend import load_keras
 
     load_keras()
-    from .convert import About, convert_run
-    from .parity import Limits
+    from derm_sdk.files import write_bytes
+
+    from .convert import convert_run
+    from .manifest import About
+    from .page import parity_page
 
     about = About(
         id=identity or output.stem,
@@ -60,14 +66,16 @@ def main(
         licence=licence,
         licence_text=_read_text(licence_file) if licence_file else licence + "\n",
     )
-    limits = Limits(divergence=max_divergence)
+    limits: dict[str, float] = {} if max_divergence is None else {"divergence": max_divergence}
     if min_agreement is not None:
-        limits = replace(limits, top_agreement=min_agreement, leaf_agreement=min_agreement, refer=min_agreement)
-        limits = replace(limits, sensitivity_loss=1 - min_agreement)
-    convert_run(
-        run, output, precision, about, limits=limits, data=data,
+        limits |= dict.fromkeys(("top_agreement", "leaf_agreement", "refer"), min_agreement)
+        limits["sensitivity_loss"] = 1 - min_agreement
+    report = convert_run(
+        run, output, precision, about, limits=limits, force=force, data=data,
         representative_photos=photos, bias_correction=not no_bias_correction, explain=not no_explain,
     )  # fmt: skip
+    if page is not None:
+        write_bytes(page, parity_page(report, about.name).encode())
 
 
 def _read_text(path: Path) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-import derm_sdk
 from derm_sdk import Classifier
 from derm_sdk.bundle import pack_bundle
 from derm_sdk.calibration import Calibration
@@ -25,28 +20,20 @@ from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.manifest import Dataset, Photo, Split
 from derm_toolkit.evaluation.bootstrap import units
 from derm_toolkit.evaluation.calibrate import fit_run
-from derm_toolkit.evaluation.predict import Logits, measure_quality, predict_bundle, predict_models
+from derm_toolkit.evaluation.predict import measure_quality, predict_bundle
 from derm_toolkit.training.run import Run, read_run
 
-from .card import INTENDED_USE, card_figures, write_card
+from .card import write_card
 from .errors import ConversionError
-from .graphs import convert_graph, describe_explain, describe_graph
-from .parity import Limits, broken_limits, compare
+from .graphs import convert_graph
+from .manifest import About, make_manifest
+from .parity import broken_limits, compare
+from .progress import show_parity, step
 from .representative import stratified, with_extremes
 from .selftest import record
+from .ways import device_way, graph_ways, trained_way
 
 CORRECTION_PHOTOS = 64
-
-
-@dataclass(frozen=True)
-class About:
-    """What a bundle says of itself: short id, full name, version, and the licence of its weights."""
-
-    id: str
-    name: str
-    version: str
-    licence: str
-    licence_text: str
 
 
 def convert_run(
@@ -55,7 +42,8 @@ def convert_run(
     precision: str,
     about: About,
     *,
-    limits: Limits | None = None,
+    limits: Mapping[str, float] | None = None,
+    force: bool = False,
     representative_photos: int = 200,
     bias_correction: bool = True,
     explain: bool = True,
@@ -69,68 +57,91 @@ def convert_run(
         output: the file to write, whole or not at all.
         precision: "int8", "float16" or "float32".
         about: what the bundle says of itself.
-        limits: what the converted model must keep of the trained one; the defaults unless given.
+        limits: in place of the config's `[conversion]`, {key: value} of derm_toolkit.training.config.Limits.
+        force: write a bundle that breaks its limits, too; it and every result of it say so.
         representative_photos: training photos from which int8 takes its ranges.
         bias_correction: int8 alone; see `derm_converters.bias_correction`.
         explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
         data: the data set's folder, when it is no longer where the run was trained.
         console: where progress is shown.
     Returns:
-        The parity report, as `derm_converters.parity.compare` makes it, with its limits.
+        The parity report, as the bundle's parity.json holds it.
     Raises:
         ConversionError: a limit is broken, or a graph cannot be converted; nothing is written.
         DermError: the run, its data or the output cannot be used.
     """
     console = console or Console(stderr=True)
-    limits = limits or Limits()
     run = read_run(folder)
+    asked = dataclasses.replace(run.config.conversion, **(limits or {}))
     dataset = run.dataset(data)
     split = run.split(dataset)
     cache = run.exact_cache(dataset)
-    trained_calibration = run.calibration()
-    train = split.photos(dataset, "train")
-    chosen = stratified(train, representative_photos)
-    test_figures = _test_figures(run, dataset, split)
+    chosen = stratified(split.photos(dataset, "train"), representative_photos)
 
-    graphs: dict[str, bytes] = {}
-    for spec in run.graphs:
-        with _step(console, f"convert {spec.id} to {precision}"):
-            own = [photo for photo in train if photo.leaf in run.taxonomy.leaves_under(spec.given)]
-            correction = stratified(own, CORRECTION_PHOTOS) if bias_correction else None
-            graphs[spec.id] = _convert(run, spec.id, precision, cache, chosen, correction, explain)
+    made: dict[str, dict[str, bytes]] = {}
+    for each in dict.fromkeys(("float32", precision)):  # float32 too, so that each step can be blamed by itself
+        made[each] = {}
+        for spec in run.graphs:
+            with step(console, f"convert {spec.id} to {each}"):
+                correction = _correction_photos(run, dataset, split, spec.given) if bias_correction else None
+                made[each][spec.id] = _convert(run, spec.id, each, cache, chosen, correction, explain)
 
-    manifest = _manifest(run, dataset, split, precision, about, graphs, len(chosen), bias_correction, test_figures)
-    uncalibrated = pack_bundle(manifest, run.taxonomy, trained_calibration, graphs, "", "")
-    with _step(console, "calibrate on the converted graphs' own logits"):
-        calibration = _calibrate(run, uncalibrated, split.photos(dataset, "calibration"), cache, split)
-    with _step(console, "compare with the trained model on the validation photos"):
-        photos = split.photos(dataset, "validation")
-        report = compare(
-            run.composition,
-            (trained_calibration, _trained_logits(run, photos, cache)),
-            (calibration, predict_bundle(uncalibrated, photos, cache)),
-            [photo.leaf for photo in photos],
-            units(photos, split),
-            [photo.fitzpatrick for photo in photos],
-        )
-    _show(console, report)
-    broken = broken_limits(report, limits)
-    if broken:
+    is_int8 = precision == "int8"
+    quantization = {
+        "precision": precision,
+        "representative_photos": len(chosen) if is_int8 else 0,
+        "bias_correction": bias_correction and is_int8,
+    }
+    manifests = {each: make_manifest(run, dataset, split, about, graphs, quantization) for each, graphs in made.items()}
+    bundles = {
+        each: pack_bundle(manifests[each], run.taxonomy, run.calibration(), graphs, "", "") for each, graphs in made.items()
+    }
+    with step(console, "calibrate on the converted graphs' own logits"):
+        calibration = _calibrate(run, bundles[precision], split.photos(dataset, "calibration"), cache, split)
+    photos = split.photos(dataset, "validation")
+    with step(console, f"compare each step on {len(photos)} validation photos"):
+        ways = [trained_way(run, photos, cache), *graph_ways(run, bundles, calibration, photos, cache)]
+        calibrated = pack_bundle(manifests[precision], run.taxonomy, calibration, made[precision], "", "")
+        device = device_way(calibrated, [str(dataset.path(photo)) for photo in photos], photos)
+        ways += [] if device is None else [device]
+        skin_types = [photo.fitzpatrick for photo in photos]
+        found = compare(run.composition, ways, [photo.leaf for photo in photos], units(photos, split), skin_types)
+    show_parity(console, found)
+    broken = broken_limits(found, asked)
+    if broken and not force:
         raise ConversionError(
-            "The converted model does not answer as the trained one, so nothing was written: " + "; ".join(broken) + "."
+            "The converted model does not answer as the trained one, so nothing was written (--force writes it all the "
+            "same, and marks it): " + "; ".join(broken) + "."
         )
-    manifest["parity"] = {**report, "split": "validation", "limits": asdict(limits)}
-    card = write_card(manifest, run.taxonomy)
-    contents = (manifest, run.taxonomy, calibration, graphs, card, about.licence_text)
-    with _step(console, "record the self-test"):
-        packed = pack_bundle(*contents, record(pack_bundle(*contents)))
+    report = {**found, "split": "validation", "limits": dataclasses.asdict(asked), "broken": broken}
+    manifest = {**manifests[precision], "parity": _short(report)}
+    contents = (
+        manifest,
+        run.taxonomy,
+        calibration,
+        made[precision],
+        write_card(manifest, run.taxonomy),
+        about.licence_text,
+    )
+    parity = {"parity.json": json.dumps(report, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"}
+    with step(console, "record the self-test"):
+        packed = pack_bundle(*contents, parity | record(pack_bundle(*contents)))
     with Classifier(packed) as classifier:
         tested = classifier.selftest()
         if not tested.identical:
             raise ConversionError(f"The bundle does not answer as it did a moment ago, so nothing was written. {tested}")
         write_bytes(output, packed)
     console.print(f"{output}: {len(packed) / 1e6:.2f} MB. Try: derm classify PHOTO --model {output}")
-    return manifest["parity"]
+    if broken:
+        console.print(f"It is marked, for it breaks its limits: {'; '.join(broken)}.", highlight=False)
+    return report
+
+
+def _correction_photos(run: Run, dataset: Dataset, split: Split, given: str | None) -> list[Photo]:
+    """The training photos that a graph is about, a few of each condition."""
+    leaves = run.taxonomy.leaves_under(given)
+    own = [photo for photo in split.photos(dataset, "train") if photo.leaf in leaves]
+    return stratified(own, CORRECTION_PHOTOS)
 
 
 def _convert(
@@ -155,10 +166,6 @@ def _convert(
     return convert_graph(run.load_model(graph), precision, ranges, None if correction is None else means, explain=explain)
 
 
-def _trained_logits(run: Run, photos: Sequence[Photo], cache: PhotoCache) -> Logits:
-    return predict_models({spec.id: run.load_model(spec.id) for spec in run.graphs}, photos, cache)
-
-
 def _calibrate(run: Run, bundle: bytes, photos: Sequence[Photo], cache: PhotoCache, split: Split) -> Calibration:
     logits = predict_bundle(bundle, photos, cache)
     root = logits[run.composition.root.graph]
@@ -173,114 +180,16 @@ def _calibrate(run: Run, bundle: bytes, photos: Sequence[Photo], cache: PhotoCac
     )
 
 
-def _manifest(
-    run: Run,
-    dataset: Dataset,
-    split: Split,
-    precision: str,
-    about: About,
-    graphs: dict[str, bytes],
-    representative: int,
-    bias_correction: bool,
-    test_figures: dict[str, Any],
-) -> dict[str, Any]:
-    rows = []
-    for spec in run.graphs:
-        inputs, outputs = describe_graph(graphs[spec.id])
-        outputs = [{**tensor, "node": spec.given} for tensor in outputs]
-        row = {"id": spec.id, "given": spec.given, "labels": list(spec.labels), "inputs": inputs, "outputs": outputs}
-        evidence = describe_explain(graphs[spec.id])
-        rows.append(row if evidence is None else {**row, "explain": evidence})
-    trained_on = split.photos(dataset, "train")
-    config = run.folder / "config.toml"
+def _short(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report without the figures of each step, for the manifest; parity.json has them."""
+
+    def without_ways(figures: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in figures.items() if key != "ways"}
+
     return {
-        "id": about.id,
-        "name": about.name,
-        "version": about.version,
-        "created_with": f"derm-sdk {derm_sdk.__version__}",
-        "kind": run.kind,
-        "preprocessing": run.preprocessing.to_dict(),
-        "graphs": rows,
-        "composition": {"rule": "P(label) = P(given) * P(label | given); a parent is the sum of its children"},
-        "quantization": {
-            "precision": precision,
-            "representative_photos": representative if precision == "int8" else 0,
-            "bias_correction": bias_correction and precision == "int8",
-        },
-        "training": {
-            "photos": len(trained_on),
-            "photos_by_condition": _count(photo.leaf for photo in trained_on),
-            "photos_by_skin_type": _count(str(photo.fitzpatrick or "unknown") for photo in trained_on),
-            "source": ", ".join(sorted({photo.source for photo in trained_on} - {""})),
-            "dataset_sha256": dataset.digest,
-            "split_sha256": split.digest,
-            "config": config.read_text("utf-8"),
-        },
-        "parity": {},
-        "metrics": test_figures,
-        "licence": about.licence,
-        "intended_use": INTENDED_USE,
+        "split": report["split"],
+        "limits": report["limits"],
+        "broken": report["broken"],
+        "overall": without_ways(report["overall"]),
+        "by_skin_type": {name: without_ways(figures) for name, figures in report["by_skin_type"].items()},
     }
-
-
-def _test_figures(run: Run, dataset: Dataset, split: Split) -> dict[str, Any]:
-    """What `derm-toolkit evaluate RUN --split test` found, if it was run before, about these weights and photos."""
-    path = run.folder / "evaluation" / "test.json"
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        expected = (dataset.digest, split.digest, run.model_digest)
-        same = (found["dataset"], found["split"], found.get("model_sha256")) == expected
-        same = same and not found.get("other_split") and found.get("source") is None and found.get("prior") is None
-        return card_figures(found) if same else {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConversionError(f"{str(path)!r} is damaged; run derm-toolkit evaluate again.") from error
-
-
-def _count(values: Iterator[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
-
-
-def _show(console: Console, report: dict[str, Any]) -> None:
-    table = Table(title=f"converted beside trained, {report['overall']['n']} validation photos", title_justify="left")
-    levels = list(report["overall"]["levels"])
-    for heading in ("", "n", f"same {levels[0]}", f"same {levels[-1]}", "same referral", "divergence"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    rows = {"all photos": report["overall"]} | {
-        f"skin type {name}": figures for name, figures in report["by_skin_type"].items()
-    }
-    for name, figures in rows.items():
-        if "levels" not in figures:
-            table.add_row(name, str(figures["n"]), "too few", "", "", "")
-            continue
-        agreements = [
-            *(figures["levels"][level]["agreement"] for level in (levels[0], levels[-1])),
-            figures["refer_agreement"],
-        ]
-        table.add_row(
-            name, str(figures["n"]), *(f"{100 * share:.1f} %" for share in agreements), f"{figures['divergence']:.4f}"
-        )
-    console.print(table)
-    for level, figures in report["overall"]["levels"].items():
-        low, high = figures["accuracy_change_95"]
-        console.print(
-            f"{level} accuracy {figures['accuracy_trained']:.3f} trained, {figures['accuracy_converted']:.3f} converted; "
-            f"change {figures['accuracy_change']:+.3f} [{low:+.3f}, {high:+.3f}]",
-            highlight=False,
-        )
-    sensitivity = report["overall"]["sensitivity"]
-    if sensitivity:
-        console.print(
-            f"of {sensitivity['n']} {sensitivity['node']} photos {sensitivity['trained']:.3f} are referred when trained, "
-            f"{sensitivity['converted']:.3f} when converted",
-            highlight=False,
-        )
-
-
-@contextmanager
-def _step(console: Console, name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    with console.status(name):
-        yield
-    console.print(f"{name}: {time.perf_counter() - start:.1f} s")

@@ -1,4 +1,4 @@
-"""Does the converted model answer as the trained one? Agreement on the same photos, with limits that a bundle must keep."""
+"""Does the converted model answer as the trained one? Every step between the two on the same photos, with limits to keep."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from derm_sdk.calibration import Calibration
 from derm_sdk.composition import Composition
+from derm_toolkit.evaluation.conformal import prediction_sets
+from derm_toolkit.evaluation.scores import CalibrationError, log_losses
+from derm_toolkit.training.config import Limits
 
 from .errors import ConversionError
 
@@ -17,60 +21,58 @@ MIN_GROUP = 20
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a converted model must keep, on the validation photos.
+class Way:
+    """One way of answering the same photos.
 
     Attributes:
-        top_agreement, leaf_agreement: least share of photos whose best node stays the same, on the top level and on the
-            deepest, 0..1; levels between are reported only.
-        divergence: greatest mean Kullback-Leibler divergence of the leaf probabilities, in nats.
-        refer: least share of photos whose referral stays the same, 0..1.
-        sensitivity_loss: greatest fall of the share of referred photos among those that should be, 0..1.
-        group_slack: how much lower the shares may be within a skin type of at least 20 photos.
+        name: such as "trained" or "int8 graph".
+        step: what is new in it since the way before, such as "quantisation"; a changed answer is put down to it.
+        calibration: its thresholds.
+        nodes: its probabilities, float64 [N, nodes].
     """
 
-    top_agreement: float = 0.95
-    leaf_agreement: float = 0.90
-    divergence: float = 0.02
-    refer: float = 0.93
-    sensitivity_loss: float = 0.03
-    group_slack: float = 0.05
+    name: str
+    step: str
+    calibration: Calibration
+    nodes: NDArray[np.float64]
 
 
 def compare(
     composition: Composition,
-    trained: tuple[Calibration, Mapping[str, np.ndarray]],
-    converted: tuple[Calibration, Mapping[str, np.ndarray]],
+    ways: Sequence[Way],
     leaves: Sequence[str],
     clusters: Sequence[str],
     skin_types: Sequence[int | None],
 ) -> dict[str, Any]:
-    """Puts the trained and the converted model side by side on the same photos.
+    """Puts the trained model, the shipped one and the steps between them side by side on the same photos.
 
     Args:
         composition: the tree and its heads.
-        trained, converted: each model's calibration and logits, {graph: [N, labels]}.
+        ways: from the trained model to the shipped one, two or more.
         leaves: the true condition of each photo, an id.
         clusters: the near-duplicate cluster of each photo, by which intervals are resampled.
         skin_types: 1..6 or None.
     Returns:
-        {"overall": figures, "by_skin_type": {"1": figures, ...}}; a skin type of fewer than 20 photos holds only its n.
+        {"ways": [{"name", "step"}], "overall": figures, "by_skin_type": {"1": figures, ...}}; a skin type of fewer than 20
+        photos holds only its n. docs/parity.md defines the figures.
     Raises:
         ConversionError: there is no photo to compare on.
     """
     if not leaves:
         raise ConversionError("There is no validation photo to compare the models on.")
-    probabilities = [calibration.nodes(composition, logits) for calibration, logits in (trained, converted)]
-    refers = [pair[0].refers(composition, nodes) for pair, nodes in zip((trained, converted), probabilities, strict=True)]
-    node = trained[0].refer_node
-    everything = _Answers(composition, probabilities, refers, list(leaves), np.asarray(clusters), node)
-    groups = {}
+    everything = _Answers(composition, ways, leaves, np.asarray(clusters))
     types = np.array([0 if skin_type is None else skin_type for skin_type in skin_types])
+    groups = {}
     for value in sorted(set(types.tolist())):
         rows = np.flatnonzero(types == value)
-        name = "unknown" if value == 0 else str(value)
-        groups[name] = {"n": len(rows)} if len(rows) < MIN_GROUP else everything.figures(rows)
-    return {"overall": everything.figures(np.arange(len(leaves))), "by_skin_type": groups}
+        groups["unknown" if value == 0 else str(value)] = (
+            {"n": len(rows)} if len(rows) < MIN_GROUP else everything.figures(rows)
+        )
+    return {
+        "ways": [{"name": way.name, "step": way.step} for way in ways],
+        "overall": everything.figures(np.arange(len(leaves))),
+        "by_skin_type": groups,
+    }
 
 
 def broken_limits(report: Mapping[str, Any], limits: Limits) -> list[str]:
@@ -104,57 +106,95 @@ def broken_limits(report: Mapping[str, Any], limits: Limits) -> list[str]:
     return broken
 
 
-@dataclass(frozen=True)
 class _Answers:
-    """Both models' probabilities [N, nodes] and referrals [N], and the truth."""
+    """What each way answers to each photo, and the truth."""
 
-    composition: Composition
-    probabilities: list[np.ndarray]
-    refers: list[np.ndarray]
-    leaves: list[str]
-    clusters: np.ndarray
-    refer_node: str | None
-
-    def figures(self, rows: np.ndarray) -> dict[str, Any]:
-        taxonomy = self.composition.taxonomy
-        levels = {}
+    def __init__(self, composition: Composition, ways: Sequence[Way], leaves: Sequence[str], clusters: NDArray[Any]) -> None:
+        taxonomy = composition.taxonomy
+        self.ways, self.clusters = ways, clusters
+        self.levels, self.leaf_level = taxonomy.levels, taxonomy.levels[-1]
+        self.columns = {level: composition.columns(level) for level in taxonomy.levels}
+        self.truth: dict[str, NDArray[np.int64]] = {}
         for level in taxonomy.levels:
-            columns = self.composition.columns(level)
-            ids = [node.id for node in taxonomy.at(level)]
-            truth = np.array([ids.index(taxonomy.ancestor(self.leaves[row], level)) for row in rows])
-            best = [nodes[np.ix_(rows, columns)].argmax(axis=1) for nodes in self.probabilities]
-            right = [(found == truth).astype(float) for found in best]
-            levels[level] = {
-                "agreement": float((best[0] == best[1]).mean()),
-                "accuracy_trained": float(right[0].mean()),
-                "accuracy_converted": float(right[1].mean()),
-                "accuracy_change": float((right[1] - right[0]).mean()),
-                "accuracy_change_95": paired_interval(right[1] - right[0], self.clusters[rows]),
-            }
-        leaf_columns = self.composition.columns(taxonomy.levels[-1])
-        p, q = (np.clip(nodes[np.ix_(rows, leaf_columns)], 1e-12, 1) for nodes in self.probabilities)
+            places = {node.id: place for place, node in enumerate(taxonomy.at(level))}
+            self.truth[level] = np.array([places[taxonomy.ancestor(leaf, level)] for leaf in leaves])
+        self.referred = [way.calibration.refers(composition, way.nodes) for way in ways]
+        self.refer_node = ways[0].calibration.refer_node
+        below = set() if self.refer_node is None else set(taxonomy.leaves_under(self.refer_node))
+        self.positive = np.array([leaf in below for leaf in leaves])
+
+    def figures(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """The figures of some photos, int [n]."""
+        first, last = (way.nodes[rows] for way in (self.ways[0], self.ways[-1]))
+        p, q = (np.clip(nodes[:, self.columns[self.leaf_level]], 1e-12, 1) for nodes in (first, last))
         return {
             "n": len(rows),
-            "levels": levels,
-            "refer_agreement": float((self.refers[0][rows] == self.refers[1][rows]).mean()),
+            "levels": {level: self._level(level, rows) for level in self.levels},
+            "refer_agreement": float((self.referred[0][rows] == self.referred[-1][rows]).mean()),
+            "refer_changes": self._causes([referred[rows] for referred in self.referred]),
             "divergence": float((p * np.log(p / q)).sum(axis=1).mean()),
-            "largest_change": float(np.abs(self.probabilities[0][rows] - self.probabilities[1][rows]).max()),
+            "largest_change": float(np.abs(first - last).max()),
             "sensitivity": self._sensitivity(rows),
+            "ways": {way.name: self._way(place, rows) for place, way in enumerate(self.ways)},
         }
 
-    def _sensitivity(self, rows: np.ndarray) -> dict[str, Any] | None:
-        """Share of the photos below the node to refer that each model refers; None without such a node or photo."""
-        if self.refer_node is None:
+    def _level(self, level: str, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """The best nodes of a level: trained against shipped."""
+        best = [way.nodes[np.ix_(rows, self.columns[level])].argmax(axis=1) for way in self.ways]
+        before, after = (found == self.truth[level][rows] for found in (best[0], best[-1]))
+        change = after.astype(float) - before
+        return {
+            "agreement": float((best[0] == best[-1]).mean()),
+            "changes": self._causes(best),
+            "accuracy_trained": float(before.mean()),
+            "accuracy_converted": float(after.mean()),
+            "accuracy_change": float(change.mean()),
+            "accuracy_change_95": paired_interval(change, self.clusters[rows]),
+            "only_trained_right": int((before & ~after).sum()),
+            "only_converted_right": int((after & ~before).sum()),
+        }
+
+    def _causes(self, answers: Sequence[NDArray[Any]]) -> dict[str, int]:
+        """{step: photos}: answers that differ between the first way and the last, by the last step that changed them."""
+        flipped = answers[0] != answers[-1]
+        brought = np.zeros(len(flipped), int)
+        for place in range(1, len(answers)):
+            brought[answers[place] != answers[place - 1]] = place
+        return {way.step: int((flipped & (brought == place)).sum()) for place, way in enumerate(self.ways) if place}
+
+    def _way(self, place: int, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """How good one way is by itself."""
+        way, positive = self.ways[place], rows[self.positive[rows]]
+        levels = {}
+        for level in self.levels:
+            shares, truth = way.nodes[np.ix_(rows, self.columns[level])], self.truth[level][rows]
+            best = shares.argmax(axis=1)
+            inside = prediction_sets(shares, way.calibration.sets.get(level, 0.0))
+            levels[level] = {
+                "accuracy": float((best == truth).mean()),
+                "log_loss": float(log_losses(shares, truth).mean()),
+                "ece": float(CalibrationError(shares.max(axis=1), best == truth)(np.ones((1, len(rows))))[0]),
+                "set_coverage": float(inside[np.arange(len(rows)), truth].mean()),
+                "set_size": float(inside.sum(axis=1).mean()),
+            }
+        return {
+            "levels": levels,
+            "referred": float(self.referred[place][rows].mean()),
+            "sensitivity": float(self.referred[place][positive].mean()) if len(positive) else None,
+        }
+
+    def _sensitivity(self, rows: NDArray[np.int64]) -> dict[str, Any] | None:
+        """Share of the photos below the node to refer that are referred; None without such a node or photo."""
+        positive = rows[self.positive[rows]]
+        if self.refer_node is None or not len(positive):
             return None
-        below = set(self.composition.taxonomy.leaves_under(self.refer_node))
-        positive = np.array([row for row in rows if self.leaves[row] in below], int)
-        if not len(positive):
-            return None
-        shares = [float(refers[positive].mean()) for refers in self.refers]
-        return {"node": self.refer_node, "n": len(positive), "trained": shares[0], "converted": shares[1]}
+        before, after = (float(referred[positive].mean()) for referred in (self.referred[0], self.referred[-1]))
+        return {"node": self.refer_node, "n": len(positive), "trained": before, "converted": after}
 
 
-def paired_interval(differences: np.ndarray, clusters: np.ndarray, draws: int = 1000, seed: int = 0) -> list[float]:
+def paired_interval(
+    differences: NDArray[np.float64], clusters: NDArray[Any], draws: int = 1000, seed: int = 0
+) -> list[float]:
     """95 % bootstrap interval of a mean of paired differences, clusters resampled whole.
 
     Args:

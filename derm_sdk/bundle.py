@@ -105,6 +105,14 @@ class Bundle:
     attachments: Mapping[str, bytes]
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What every result of this model must say: that it was written although its conversion broke limits."""
+        parity = self.manifest.get("parity")
+        broken = parity.get("broken") if isinstance(parity, Mapping) else None
+        sentences = [str(each) for each in broken] if isinstance(broken, list) else []
+        return (f"the converted model does not answer as the trained one: {'; '.join(sentences)}",) if sentences else ()
+
+    @property
     def input_kinds(self) -> tuple[str, ...]:
         """What the graphs take together, out of derm_sdk.inputs.INPUT_KINDS, each once."""
         return tuple(dict.fromkeys(tensor.kind for graph in self.graphs for tensor in graph.inputs))

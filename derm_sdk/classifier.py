@@ -312,6 +312,7 @@ class Classifier:
             skipped=skipped,
             model={"id": bundle.manifest["id"], "version": bundle.manifest["version"], "digest": bundle.digest},
             prior=prior,
+            warnings=bundle.warnings,
         )
 
     def _read_prior(

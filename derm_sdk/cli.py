@@ -303,6 +303,7 @@ def _summary(bundle: Bundle) -> str:
         "labels: " + ", ".join(f"{len(taxonomy.at(level))} of level {level}" for level in taxonomy.levels),
         f"licence of the weights: {manifest['licence']}",
         f"intended use: {manifest['intended_use']}",
+        *(f"WARNING: {warning}" for warning in bundle.warnings),
     ]
     for graph in bundle.graphs:
         kinds = ", ".join(tensor.kind for tensor in graph.inputs)

@@ -53,6 +53,7 @@ class Result:
             node below them is its parent's, spread evenly, and it ranks behind all others.
         model: {"id", "version", "digest"} of the bundle.
         prior: {id: share of the photos} that the probabilities were adjusted to; None for the training's own.
+        warnings: what to know about the model, in sentences: that its conversion broke its limits; mostly empty.
     """
 
     levels: Mapping[str, tuple[Prediction, ...]]
@@ -67,6 +68,7 @@ class Result:
     skipped: tuple[str, ...]
     model: Mapping[str, str] = field(default_factory=dict)
     prior: Mapping[str, float] | None = None
+    warnings: tuple[str, ...] = ()
 
     def __getitem__(self, level: str) -> tuple[Prediction, ...]:
         """Every prediction of a level, best first. Raises OptionError for an unknown level."""
@@ -134,6 +136,7 @@ class Result:
             "prediction_sets": {level: list(ids) for level, ids in self.sets.items()},
             "routing": self.routing,
             "skipped": list(self.skipped),
+            "warnings": list(self.warnings),
             "levels": {
                 level: [{"id": p.id, "name": p.name, "probability": p.probability, "parent": p.parent} for p in predictions]
                 for level, predictions in self.levels.items()
@@ -172,4 +175,5 @@ def render(result: Result, least: float = 0.02) -> str:
         lines.append("adjusted to: " + ", ".join(f"{node} {100 * share:.3g} %" for node, share in result.prior.items()))
     if result.quality.problems:
         lines.append("photo: " + ", ".join(result.quality.problems))
+    lines += [f"WARNING: {warning}" for warning in result.warnings]
     return "\n".join(lines)

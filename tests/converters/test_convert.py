@@ -10,18 +10,29 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
-from derm_converters.convert import About, convert_run
-from derm_converters.parity import Limits
+from derm_converters.cli import main
+from derm_converters.convert import convert_run
+from derm_converters.errors import ConversionError
+from derm_converters.manifest import About
+from derm_converters.ways import device_way
 from derm_sdk import Classifier, read_bundle
+from derm_sdk.cli import main as device
 from derm_toolkit.data.manifest import Dataset
 from derm_toolkit.errors import RunError
 from derm_toolkit.evaluation.predict import predict_bundle, predict_models
 from derm_toolkit.models.inputs import join_skin_type, keras_inputs
 from derm_toolkit.training.run import Run, read_run
 
-ANY = Limits(0, 0, 99, 0, 1)  # random weights: whether they answer alike is what the test itself looks at
+ANY = {
+    "top_agreement": 0,
+    "leaf_agreement": 0,
+    "divergence": 99,
+    "refer": 0,
+    "sensitivity_loss": 1,
+}  # random weights: whether they answer alike is what the test itself looks at
 ABOUT = About("typed", "Typed", "1", "CC0-1.0", "CC0\n")
 
 
@@ -72,3 +83,51 @@ def test_a_network_that_takes_other_inputs_than_the_run_says_is_refused(typed_ru
     (folder / "model" / "graphs.json").write_text(json.dumps(table))
     with pytest.raises(RunError, match="are not those that graphs"):
         read_run(folder).load_model("root")
+
+
+def test_every_step_is_compared_and_the_bundle_holds_all_of_it(typed_run, tmp_path):
+    out = tmp_path / "typed.derm"
+    report = convert_run(typed_run.folder, out, "int8", ABOUT, limits=ANY, console=Console(file=io.StringIO()))
+    assert [way["name"] for way in report["ways"]] == [
+        "trained",
+        "float32 graph",
+        "int8 graph",
+        "calibrated again",
+        "device",
+    ]
+    exact, device = (report["overall"]["ways"][name] for name in ("calibrated again", "device"))
+    assert device["referred"] == exact["referred"]
+    assert device["levels"]["condition"]["log_loss"] == pytest.approx(exact["levels"]["condition"]["log_loss"], abs=1e-6)
+    assert sum(level["changes"]["the device"] for level in report["overall"]["levels"].values()) == 0
+    bundle = read_bundle(out)
+    assert json.loads(bundle.attachments["parity.json"]) == report
+    assert "ways" not in bundle.manifest["parity"]["overall"] and not bundle.warnings
+    with Classifier(bundle) as classifier:
+        assert classifier.selftest().identical
+
+
+def test_a_broken_limit_writes_nothing_and_force_marks_every_result(typed_run, tmp_path):
+    out, page = tmp_path / "typed.derm", tmp_path / "parity.html"
+    strict = {**ANY, "divergence": 0.0}
+    with pytest.raises(ConversionError, match=r"nothing was written .*divergence 0\.\d+, at most 0\.0 wanted"):
+        convert_run(typed_run.folder, out, "int8", ABOUT, limits=strict, console=Console(file=io.StringIO()))
+    assert not out.exists()
+    words = ["--int8", str(typed_run.folder), "-o", str(out), "--min-agreement", "0", "--max-divergence", "0"]
+    done = CliRunner().invoke(main, [*words, "--force", "--report", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "breaks its limits and is marked" in page.read_text("utf-8")
+    with Classifier(out) as classifier:
+        result = classifier.classify(np.full((20, 20, 3), 120, np.uint8))
+    assert len(result.warnings) == 1 and "at most 0.0 wanted" in result.warnings[0]
+    assert result.to_dict()["warnings"] == list(result.warnings) and "WARNING: the converted model" in str(result)
+    shown = CliRunner().invoke(device, ["inspect", str(out)]).output
+    assert "WARNING: the converted model does not answer as the trained one" in shown
+
+
+def test_without_the_photo_files_there_is_no_way_of_the_device(typed_run, tiny_data, tmp_path):
+    photos = tiny_data.photos[:3]
+    out = tmp_path / "typed.derm"
+    convert_run(typed_run.folder, out, "float32", ABOUT, limits=ANY, console=Console(file=io.StringIO()))
+    found = device_way(out.read_bytes(), [str(tiny_data.path(photo)) for photo in photos], photos)
+    assert found.nodes.shape == (3, len(tiny_data.taxonomy.nodes))
+    assert device_way(out.read_bytes(), [str(tmp_path / "gone.jpg")] * 3, photos) is None

@@ -265,7 +265,7 @@ def test_json_is_stable_and_complete(classifier):
     data = json.loads(classifier.classify(PHOTOS[0], fitzpatrick=3).to_json())
     assert set(data) == {
         "schema", "model", "fitzpatrick", "prior", "answer", "refer", "reasons", "quality", "coverage", "prediction_sets",
-        "routing", "skipped", "levels",
+        "routing", "skipped", "warnings", "levels",
     }  # fmt: skip
     assert data["schema"] == 1 and data["fitzpatrick"] == 3
     assert list(data["levels"]) == ["category", "group", "condition"]

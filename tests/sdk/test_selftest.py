@@ -38,7 +38,7 @@ def packed(change=None, *, graphs=None, calibration=models.CALIBRATION, extra=No
     fields = json.loads(json.dumps(fields))
     if change:
         change(fields)
-    entries = {**attachments(precision), **(extra or {})}
+    entries = {"parity.json": b"{}\n", **attachments(precision), **(extra or {})}
     return pack_bundle(fields, models.TAXONOMY, calibration, {**data, **(graphs or {})}, "# Tiny\n", "CC0\n", entries)
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
-from importlib import resources
 
 from derm_sdk import __version__
 
 from . import checklist, groups, making, performance, photos, trust
+from .document import NOT_A_DEVICE, document
 from .levels import level_answers
 from .markup import Html, tag
 from .parts import Section, paragraph
 from .sources import Sources
-
-NOT_A_DEVICE = "The Derm SDK is a research tool, not a medical device."
 
 
 def report_page(sources: Sources, *, with_photos: bool = False) -> str:
@@ -52,24 +48,7 @@ def report_page(sources: Sources, *, with_photos: bool = False) -> str:
         tag("div", _contents(found), _main(sources, performance.summary(sources, levels), found), class_="page"),
         tag("footer", paragraph(f"{NOT_A_DEVICE} Made by derm-toolkit report {__version__}.")),
     )
-    return f'<!doctype html>\n<html lang="en">{_document_head(title)}{body}</html>\n'
-
-
-def _document_head(title: str) -> Html:
-    style = resources.files(__package__).joinpath("report.css").read_text("utf-8").replace("\r\n", "\n")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", title),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", Html(style)),
-    )
+    return document(title, body)
 
 
 def _head(sources: Sources) -> Html:

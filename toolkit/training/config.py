@@ -139,6 +139,27 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """`[conversion]`: what a converted model must keep of the trained one, on the validation photos.
+
+    Attributes:
+        top_agreement, leaf_agreement: least share of photos whose best node stays the same, on the top level and on the
+            deepest, 0..1; levels between are reported only.
+        divergence: greatest mean Kullback-Leibler divergence of the leaf probabilities, in nats.
+        refer: least share of photos whose referral stays the same, 0..1.
+        sensitivity_loss: greatest fall of the share of referred photos among those that should be, 0..1.
+        group_slack: how much lower the shares may be within a skin type of at least 20 photos.
+    """
+
+    top_agreement: float = field(default=0.95, metadata=_SHARE)
+    leaf_agreement: float = field(default=0.90, metadata=_SHARE)
+    divergence: float = field(default=0.02, metadata={"range": (0.0, 100.0)})
+    refer: float = field(default=0.93, metadata=_SHARE)
+    sensitivity_loss: float = field(default=0.03, metadata=_SHARE)
+    group_slack: float = field(default=0.05, metadata=_SHARE)
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole config; `model` is the `Settings` of the family that `model.kind` names."""
 
@@ -148,6 +169,7 @@ class Config:
     augmentation: Augmentation = field(default_factory=Augmentation)
     training: Training = field(default_factory=Training)
     calibration: Targets = field(default_factory=Targets)
+    conversion: Limits = field(default_factory=Limits)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as a table with every default written out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import click
@@ -14,7 +15,11 @@ from derm_sdk.errors import FileError
 
 @click.command(cls=DermCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="derm-convert")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--keras", "network", type=click.Path(dir_okay=False, path_type=Path),
+              help="In place of RUN: a .keras file that was trained elsewhere; needs --spec and --data.")  # fmt: skip
+@click.option("--spec", type=click.Path(dir_okay=False, path_type=Path),
+              help="How the --keras network is fed and what it answers: a config of the kind adopted.")  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The .derm file to write."
 )
@@ -39,16 +44,22 @@ from derm_sdk.errors import FileError
 @click.option("--model-version", default="0.1.0", show_default=True, help="Version of the model.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the weights, in a few words.")
 @click.option("--licence-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its text.")
+@click.pass_context
 def main(
-    run: Path, output: Path, precision: str, no_bias_correction: bool, no_explain: bool, photos: int,
+    context: click.Context, run: Path | None, network: Path | None, spec: Path | None, output: Path, precision: str,
+    no_bias_correction: bool, no_explain: bool, photos: int,
     min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None, data: Path | None,
     identity: str | None, name: str | None, model_version: str, licence: str, licence_file: Path | None,
 ) -> None:  # fmt: skip
-    """Convert the trained RUN into one .derm file.
+    """Convert the trained RUN, or a network that was trained elsewhere, into one .derm file.
 
     The converted model is compared with the trained one on the validation photos; when it answers differently beyond the
     limits, nothing is written.
     """
+    if (run is None) == (network is None):
+        raise click.UsageError("Name a RUN, or --keras with --spec and --data.", context)
+    if network is not None and (spec is None or data is None):
+        raise click.UsageError("--keras needs --spec and --data: how the network is fed, and photos to compare on.", context)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converter is TensorFlow's; runs of any backend are read
     from derm_toolkit.training.backend import load_keras
 
@@ -70,12 +81,27 @@ def main(
     if min_agreement is not None:
         limits |= dict.fromkeys(("top_agreement", "leaf_agreement", "refer"), min_agreement)
         limits["sensitivity_loss"] = 1 - min_agreement
-    report = convert_run(
-        run, output, precision, about, limits=limits, force=force, data=data,
-        representative_photos=photos, bias_correction=not no_bias_correction, explain=not no_explain,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        if network is not None and spec is not None and data is not None:
+            run = _adopted(network, spec, data, Path(folder) / "run")
+        report = convert_run(
+            str(run), output, precision, about, limits=limits, force=force, data=data,
+            representative_photos=photos, bias_correction=not no_bias_correction, explain=not no_explain,
+        )  # fmt: skip
     if page is not None:
         write_bytes(page, parity_page(report, about.name).encode())
+
+
+def _adopted(network: Path, spec: Path, data: Path, folder: Path) -> Path:
+    """Makes a run folder of a network that was trained elsewhere."""
+    from derm_toolkit.data.manifest import read_dataset, read_split
+    from derm_toolkit.training.adopt import adopt
+    from derm_toolkit.training.config import read_config
+    from derm_toolkit.training.train import Order
+
+    dataset = read_dataset(data)
+    adopt(network, Order(read_config(spec), dataset, read_split(dataset.folder / "splits.csv", dataset), folder))
+    return folder
 
 
 def _read_text(path: Path) -> str:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "data": "derm_toolkit.data.commands",
     "train": "derm_toolkit.training.commands",
     "average": "derm_toolkit.training.commands",
+    "adopt": "derm_toolkit.training.commands",
     "evaluate": "derm_toolkit.evaluation.commands",
     "report": "derm_toolkit.reporting.commands",
     "compare": "derm_toolkit.evaluation.commands",

@@ -10,7 +10,7 @@ import dataclasses
 from types import ModuleType
 from typing import TypeVar
 
-from . import alexnet, hierarchical, lenet, multi_input, transfer, two_step
+from . import adopted, alexnet, hierarchical, lenet, multi_input, transfer, two_step
 from .graph import GraphSpec
 
 FAMILIES: dict[str, ModuleType] = {
@@ -20,6 +20,7 @@ FAMILIES: dict[str, ModuleType] = {
     "alexnet": alexnet,
     "transfer": transfer,
     "hierarchical": hierarchical,
+    "adopted": adopted,
 }
 
 S = TypeVar("S")

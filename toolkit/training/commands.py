@@ -1,4 +1,4 @@
-"""The commands `derm-toolkit train` and `derm-toolkit average`."""
+"""The commands `derm-toolkit train`, `derm-toolkit average` and `derm-toolkit adopt`."""
 
 from __future__ import annotations
 
@@ -98,6 +98,34 @@ def average(runs: tuple[Path, ...], out: Path, cache: Path | None) -> None:
     order = AverageOrder(tuple(read_run(run) for run in runs), out, cache)
     with exclusive(out):
         take_average(order)
+
+
+@click.command()
+@click.argument("model", type=_FILE)
+@click.option("--spec", type=_FILE, required=True, help="A config that says how the network is fed and what it answers.")
+@click.option("--data", type=_FOLDER, required=True, help="Data set folder, as 'derm-toolkit data import' makes it.")
+@click.option("--split", type=_FILE, help="The split; DATA/splits.csv unless given.")
+@click.option("--out", type=_FOLDER, required=True, help="The run folder to make.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the spec; may be repeated.")
+@click.option("--cache", type=_FOLDER, help="Folder of the photo caches; DATA/cache unless given.")
+def adopt(
+    model: Path, spec: Path, data: Path, split: Path | None, out: Path, overrides: tuple[str, ...], cache: Path | None
+) -> None:
+    """Take over MODEL, a .keras file that was trained elsewhere: evaluate, report and convert it like a run of one's own.
+
+    The spec is a config with model.kind = "adopted"; docs/adopting.md has one to begin with.
+    """
+    from ..data.manifest import read_dataset, read_split
+    from .adopt import adopt as take_over
+    from .config import read_config
+    from .lock import exclusive
+    from .train import Order
+
+    config = read_config(spec, overrides)
+    dataset = read_dataset(data)
+    order = Order(config, dataset, read_split(split or dataset.folder / "splits.csv", dataset), out, cache=cache)
+    with exclusive(out):
+        take_over(model, order)
 
 
 def _train_folds(order: FoldsOrder) -> None:

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +32,8 @@ from ..data.cache import PhotoCache
 from ..data.manifest import Dataset, Split, read_dataset, read_split
 from ..errors import ConfigError, RunError
 from ..models import GraphSpec
-from .backend import load_keras
 from .config import Config, Preprocessing, read_config
+from .model_files import load_model_file
 from .settings import read_settings
 
 if TYPE_CHECKING:
@@ -157,12 +156,7 @@ class Run:
             RunError: the file is missing, damaged, holds more than Keras' own layers, or is not what graphs.json says.
         """
         path, spec = self.model_path(graph_id), self.graph(graph_id)
-        _check_model_file(path)
-        keras = load_keras()
-        try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises whatever its readers raise
-            raise RunError(f"{str(path)!r} is damaged: Keras cannot read it ({_first_line(error)}).") from error
+        model = load_model_file(path)
         size = self.preprocessing.size
         expected = [(name, (None, *input_shape(name, size))) for name in spec.inputs]
         if [(each.name, tuple(each.shape)) for each in model.inputs] != expected:
@@ -289,32 +283,6 @@ def _preprocessing(table: Any) -> Preprocessing:
     if not isinstance(table, dict) or table.get("version") != PREPROCESSING_VERSION:
         raise ConfigError(f"its preprocessing is not version {PREPROCESSING_VERSION}, the one of this SDK.")
     return read_settings(Preprocessing, {key: value for key, value in table.items() if key != "version"}, "preprocessing")
-
-
-def _check_model_file(path: Path) -> None:
-    """A .keras file can name any Python class to build; only Keras' own are let through, and no Lambda."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise RunError(f"{str(path)!r} is no Keras model, or damaged ({_first_line(error)}).") from error
-    for part in _walk(config):
-        module, name = part.get("module"), part.get("class_name")
-        foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "builtins")
-        if foreign or name == "Lambda" or (module == "builtins" and part.get("registered_name") is not None):
-            raise RunError(f"{str(path)!r} holds {name!r} from {module!r}; only Keras' own layers are loaded.")
-
-
-def _walk(part: Any) -> list[dict[str, Any]]:
-    found, waiting = [], [part]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            found.append(part)
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
 
     # --- The run folder ---------------------------------------------------------------------------------------------
     devices = choose_devices(config.training.devices, config.training.precision)
-    _open_run_folder(order)
+    open_run_folder(order)
     reporter.log = out / "log.txt"
     facts = environment(config.training.seed)
     warnings += _record_environment(out / "environment.json", facts)
@@ -165,7 +165,7 @@ def check_order(order: Order) -> list[str]:
     Raises:
         ConfigError, DataError: as `train`.
     """
-    return _check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
+    return check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
 
 
 def check_same(order: Order) -> None:
@@ -212,6 +212,10 @@ def fill_cache(cache: PhotoCache, photos: Sequence[Photo], workers: int, reporte
 
 
 def _networks(order: Order) -> tuple[GraphSpec, ...]:
+    if order.config.model.kind == "adopted":
+        raise ConfigError(
+            "A network that was trained elsewhere is not trained here; take it over with 'derm-toolkit adopt'."
+        )
     return tuple(FAMILIES[order.config.model.kind].graphs(order.dataset.taxonomy, order.config.model))
 
 
@@ -219,7 +223,7 @@ def _sides(order: Order) -> dict[str, tuple[Photo, ...]]:
     return {name: order.split.photos(order.dataset, name) for name in ("train", "validation", "calibration")}
 
 
-def _check_refer_node(dataset: Dataset, config: Config) -> list[str]:
+def check_refer_node(dataset: Dataset, config: Config) -> list[str]:
     """Refuses a label to refer that the tree lacks, unless it is only the default, which not every tree has."""
     wanted = config.calibration.refer_node
     try:
@@ -273,8 +277,12 @@ def _check_photos(dataset: Dataset, specs: Sequence[GraphSpec], photos: dict[str
     return notes
 
 
-def _open_run_folder(order: Order) -> None:
-    """Makes the run folder, or checks that it holds the training to resume."""
+def open_run_folder(order: Order) -> None:
+    """Makes the run folder with its config and data records, or checks that it holds the training to resume.
+
+    Raises:
+        RunError: the folder is not empty, or holds another training.
+    """
     out = order.out
     data = {
         "folder": relative_place(order.dataset.folder, out),

@@ -1,5 +1,6 @@
 # make demo   installs into .venv and shows the whole way once: drawn photos -> training -> int8 -> answers
 # make test   installs into .venv and runs every check
+# make benchmarks   those that need no data of yours; benchmarks/README.md has them all
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +21,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 
 benchmarks: $(VENV)/installed-test
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for name in preprocessing classify cache_memory training feeding; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs derm_sdk/*.so
@@ -30,4 +31,6 @@ $(VENV)/installed-%: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+# Without its dependencies: its OpenCV would overwrite the files of ours. A test opens our files with it.
+	test "$*" != test || $(BIN)/python -m pip install --quiet --no-deps "mediapipe >= 1.2"
 	@touch $@

@@ -38,6 +38,10 @@ from derm_sdk.errors import FileError
 @click.option(
     "--report", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as a web page."
 )
+@click.option("--tflite", "plain", type=click.Path(file_okay=False, path_type=Path),
+              help="Write plain .tflite graphs, too, with labels and a spec sheet, into a new folder.")  # fmt: skip
+@click.option("--mediapipe", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write a .tflite file, too, that MediaPipe's ImageClassifier opens.")  # fmt: skip
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data set, when it has moved.")
 @click.option("--id", "identity", help="Short name of the model; the file's name unless given.")
 @click.option("--name", help="Full name of the model.")
@@ -48,7 +52,8 @@ from derm_sdk.errors import FileError
 def main(
     context: click.Context, run: Path | None, network: Path | None, spec: Path | None, output: Path, precision: str,
     no_bias_correction: bool, no_explain: bool, photos: int,
-    min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None, data: Path | None,
+    min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None,
+    plain: Path | None, mediapipe: Path | None, data: Path | None,
     identity: str | None, name: str | None, model_version: str, licence: str, licence_file: Path | None,
 ) -> None:  # fmt: skip
     """Convert the trained RUN, or a network that was trained elsewhere, into one .derm file.
@@ -64,11 +69,13 @@ def main(
     from derm_toolkit.training.backend import load_keras
 
     load_keras()
+    from derm_sdk.bundle import read_bundle
     from derm_sdk.files import write_bytes
 
-    from .convert import convert_run
+    from .convert import Recipe, convert_run
     from .manifest import About
     from .page import parity_page
+    from .plain_graphs import check_empty, write_plain_graphs
 
     about = About(
         id=identity or output.stem,
@@ -77,6 +84,8 @@ def main(
         licence=licence,
         licence_text=_read_text(licence_file) if licence_file else licence + "\n",
     )
+    if plain is not None:
+        check_empty(plain)
     limits: dict[str, float] = {} if max_divergence is None else {"divergence": max_divergence}
     if min_agreement is not None:
         limits |= dict.fromkeys(("top_agreement", "leaf_agreement", "refer"), min_agreement)
@@ -85,9 +94,11 @@ def main(
         if network is not None and spec is not None and data is not None:
             run = _adopted(network, spec, data, Path(folder) / "run")
         report = convert_run(
-            str(run), output, precision, about, limits=limits, force=force, data=data,
-            representative_photos=photos, bias_correction=not no_bias_correction, explain=not no_explain,
+            str(run), output, Recipe(precision, photos, not no_bias_correction, not no_explain), about,
+            limits=limits, force=force, mediapipe=mediapipe, data=data,
         )  # fmt: skip
+    if plain is not None:
+        write_plain_graphs(read_bundle(output), plain)
     if page is not None:
         write_bytes(page, parity_page(report, about.name).encode())
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from .card import write_card
 from .errors import ConversionError
 from .graphs import convert_graph
 from .manifest import About, make_manifest
+from .mediapipe import check_single, mediapipe_model
 from .parity import broken_limits, compare
 from .progress import show_parity, step
 from .representative import stratified, with_extremes
@@ -36,17 +38,32 @@ from .ways import device_way, graph_ways, trained_way
 CORRECTION_PHOTOS = 64
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the graphs are made.
+
+    Attributes:
+        precision: "int8", "float16" or "float32".
+        representative_photos: training photos from which int8 takes its ranges.
+        bias_correction: int8 alone; see `derm_converters.bias_correction`.
+        explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
+    """
+
+    precision: str
+    representative_photos: int = 200
+    bias_correction: bool = True
+    explain: bool = True
+
+
 def convert_run(
     folder: str | os.PathLike[str],
     output: str | os.PathLike[str],
-    precision: str,
+    recipe: Recipe,
     about: About,
     *,
     limits: Mapping[str, float] | None = None,
     force: bool = False,
-    representative_photos: int = 200,
-    bias_correction: bool = True,
-    explain: bool = True,
+    mediapipe: str | os.PathLike[str] | None = None,
     data: str | os.PathLike[str] | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -55,13 +72,11 @@ def convert_run(
     Args:
         folder: the run folder.
         output: the file to write, whole or not at all.
-        precision: "int8", "float16" or "float32".
+        recipe: how the graphs are made.
         about: what the bundle says of itself.
         limits: in place of the config's `[conversion]`, {key: value} of derm_toolkit.training.config.Limits.
         force: write a bundle that breaks its limits, too; it and every result of it say so.
-        representative_photos: training photos from which int8 takes its ranges.
-        bias_correction: int8 alone; see `derm_converters.bias_correction`.
-        explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
+        mediapipe: a .tflite file to write beside it; see `derm_converters.mediapipe`.
         data: the data set's folder, when it is no longer where the run was trained.
         console: where progress is shown.
     Returns:
@@ -76,21 +91,24 @@ def convert_run(
     dataset = run.dataset(data)
     split = run.split(dataset)
     cache = run.exact_cache(dataset)
-    chosen = stratified(split.photos(dataset, "train"), representative_photos)
+    precision = recipe.precision
+    chosen = stratified(split.photos(dataset, "train"), recipe.representative_photos)
+    if mediapipe is not None:
+        check_single(run)
 
     made: dict[str, dict[str, bytes]] = {}
     for each in dict.fromkeys(("float32", precision)):  # float32 too, so that each step can be blamed by itself
         made[each] = {}
         for spec in run.graphs:
             with step(console, f"convert {spec.id} to {each}"):
-                correction = _correction_photos(run, dataset, split, spec.given) if bias_correction else None
-                made[each][spec.id] = _convert(run, spec.id, each, cache, chosen, correction, explain)
+                correction = _correction_photos(run, dataset, split, spec.given) if recipe.bias_correction else None
+                made[each][spec.id] = _convert(run, spec.id, each, cache, chosen, correction, recipe.explain)
 
     is_int8 = precision == "int8"
     quantization = {
         "precision": precision,
         "representative_photos": len(chosen) if is_int8 else 0,
-        "bias_correction": bias_correction and is_int8,
+        "bias_correction": recipe.bias_correction and is_int8,
     }
     manifests = {each: make_manifest(run, dataset, split, about, graphs, quantization) for each, graphs in made.items()}
     bundles = {
@@ -130,7 +148,14 @@ def convert_run(
         tested = classifier.selftest()
         if not tested.identical:
             raise ConversionError(f"The bundle does not answer as it did a moment ago, so nothing was written. {tested}")
-        write_bytes(output, packed)
+    extra = b""
+    if mediapipe is not None:
+        with step(console, "convert for MediaPipe"):
+            correction = _correction_photos(run, dataset, split, None) if recipe.bias_correction else None
+            extra = mediapipe_model(run, calibration, precision, cache, chosen, correction, about)
+    write_bytes(output, packed)
+    if mediapipe is not None:
+        write_bytes(mediapipe, extra)
     console.print(f"{output}: {len(packed) / 1e6:.2f} MB. Try: derm classify PHOTO --model {output}")
     if broken:
         console.print(f"It is marked, for it breaks its limits: {'; '.join(broken)}.", highlight=False)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from derm_converters.cli import main
-from derm_converters.convert import convert_run
+from derm_converters.convert import Recipe, convert_run
 from derm_converters.errors import ConversionError
 from derm_converters.manifest import About
 from derm_converters.ways import device_way
@@ -57,7 +57,7 @@ def typed_run(tiny_run: Run, tiny_data: Dataset, tmp_path_factory) -> Run:
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_a_run_that_takes_the_skin_type_becomes_a_bundle_that_takes_it(typed_run, tiny_data, tmp_path, precision):
     out = tmp_path / "typed.derm"
-    report = convert_run(typed_run.folder, out, precision, ABOUT, limits=ANY, console=Console(file=io.StringIO()))
+    report = convert_run(typed_run.folder, out, Recipe(precision), ABOUT, limits=ANY, console=Console(file=io.StringIO()))
     bundle = read_bundle(out)
     assert bundle.takes_skin_type
     assert {tensor.kind: tensor.shape for tensor in bundle.graphs[0].inputs} == {
@@ -87,7 +87,7 @@ def test_a_network_that_takes_other_inputs_than_the_run_says_is_refused(typed_ru
 
 def test_every_step_is_compared_and_the_bundle_holds_all_of_it(typed_run, tmp_path):
     out = tmp_path / "typed.derm"
-    report = convert_run(typed_run.folder, out, "int8", ABOUT, limits=ANY, console=Console(file=io.StringIO()))
+    report = convert_run(typed_run.folder, out, Recipe("int8"), ABOUT, limits=ANY, console=Console(file=io.StringIO()))
     assert [way["name"] for way in report["ways"]] == [
         "trained",
         "float32 graph",
@@ -110,7 +110,7 @@ def test_a_broken_limit_writes_nothing_and_force_marks_every_result(typed_run, t
     out, page = tmp_path / "typed.derm", tmp_path / "parity.html"
     strict = {**ANY, "divergence": 0.0}
     with pytest.raises(ConversionError, match=r"nothing was written .*divergence 0\.\d+, at most 0\.0 wanted"):
-        convert_run(typed_run.folder, out, "int8", ABOUT, limits=strict, console=Console(file=io.StringIO()))
+        convert_run(typed_run.folder, out, Recipe("int8"), ABOUT, limits=strict, console=Console(file=io.StringIO()))
     assert not out.exists()
     words = ["--int8", str(typed_run.folder), "-o", str(out), "--min-agreement", "0", "--max-divergence", "0"]
     done = CliRunner().invoke(main, [*words, "--force", "--report", str(page)])
@@ -127,7 +127,7 @@ def test_a_broken_limit_writes_nothing_and_force_marks_every_result(typed_run, t
 def test_without_the_photo_files_there_is_no_way_of_the_device(typed_run, tiny_data, tmp_path):
     photos = tiny_data.photos[:3]
     out = tmp_path / "typed.derm"
-    convert_run(typed_run.folder, out, "float32", ABOUT, limits=ANY, console=Console(file=io.StringIO()))
+    convert_run(typed_run.folder, out, Recipe("float32"), ABOUT, limits=ANY, console=Console(file=io.StringIO()))
     found = device_way(out.read_bytes(), [str(tiny_data.path(photo)) for photo in photos], photos)
     assert found.nodes.shape == (3, len(tiny_data.taxonomy.nodes))
     assert device_way(out.read_bytes(), [str(tmp_path / "gone.jpg")] * 3, photos) is None

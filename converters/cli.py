@@ -26,7 +26,10 @@ from derm_sdk.errors import FileError
 @click.option("--int8", "precision", flag_value="int8", default=True, help="Integers throughout: small and fast (default).")
 @click.option("--float16", "precision", flag_value="float16", help="Weights as 16-bit floats.")
 @click.option("--float32", "precision", flag_value="float32", help="Weights as they were trained.")
-@click.option("--no-bias-correction", is_flag=True, help="Plain post-training quantisation, to see what it costs.")
+@click.option("--no-bias-correction", is_flag=True, help="Leave the biases as they were trained, to see what it costs.")
+@click.option("--no-equalisation", is_flag=True, help="Leave the channels of linear bottlenecks as wide as they are.")
+@click.option("--ranges", type=click.Choice(("min-max", "mse")), default="mse", show_default=True,
+              help="How int8 takes the range of a tensor: all of it, or the part that leaves the least error.")  # fmt: skip
 @click.option("--no-explain", is_flag=True, help="Leave out what 'derm explain' needs: 12 % smaller at int8.")
 @click.option("--photos", default=200, show_default=True, type=click.IntRange(8, 10_000),
               help="Training photos that int8 takes its ranges from.")  # fmt: skip
@@ -51,7 +54,7 @@ from derm_sdk.errors import FileError
 @click.pass_context
 def main(
     context: click.Context, run: Path | None, network: Path | None, spec: Path | None, output: Path, precision: str,
-    no_bias_correction: bool, no_explain: bool, photos: int,
+    no_bias_correction: bool, no_equalisation: bool, ranges: str, no_explain: bool, photos: int,
     min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None,
     plain: Path | None, mediapipe: Path | None, data: Path | None,
     identity: str | None, name: str | None, model_version: str, licence: str, licence_file: Path | None,
@@ -72,10 +75,11 @@ def main(
     from derm_sdk.bundle import read_bundle
     from derm_sdk.files import write_bytes
 
-    from .convert import Recipe, convert_run
+    from .convert import convert_run
     from .manifest import About
     from .page import parity_page
     from .plain_graphs import check_empty, write_plain_graphs
+    from .recipe import Recipe
 
     about = About(
         id=identity or output.stem,
@@ -90,13 +94,11 @@ def main(
     if min_agreement is not None:
         limits |= dict.fromkeys(("top_agreement", "leaf_agreement", "refer"), min_agreement)
         limits["sensitivity_loss"] = 1 - min_agreement
+    recipe = Recipe(precision, photos, ranges, not no_equalisation, not no_bias_correction, not no_explain)
     with tempfile.TemporaryDirectory() as folder:
         if network is not None and spec is not None and data is not None:
             run = _adopted(network, spec, data, Path(folder) / "run")
-        report = convert_run(
-            str(run), output, Recipe(precision, photos, not no_bias_correction, not no_explain), about,
-            limits=limits, force=force, mediapipe=mediapipe, data=data,
-        )  # fmt: skip
+        report = convert_run(str(run), output, recipe, about, limits=limits, force=force, mediapipe=mediapipe, data=data)
     if plain is not None:
         write_plain_graphs(read_bundle(output), plain)
     if page is not None:

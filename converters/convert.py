@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from derm_toolkit.data.manifest import Dataset, Photo, Split
 from derm_toolkit.evaluation.bootstrap import units
 from derm_toolkit.evaluation.calibrate import fit_run
 from derm_toolkit.evaluation.predict import measure_quality, predict_bundle
+from derm_toolkit.models import GraphSpec
 from derm_toolkit.training.run import Run, read_run
 
 from .card import write_card
@@ -31,28 +31,12 @@ from .manifest import About, make_manifest
 from .mediapipe import check_single, mediapipe_model
 from .parity import broken_limits, compare
 from .progress import show_parity, step
+from .recipe import Recipe
 from .representative import stratified, with_extremes
 from .selftest import record
 from .ways import device_way, graph_ways, trained_way
 
 CORRECTION_PHOTOS = 64
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the graphs are made.
-
-    Attributes:
-        precision: "int8", "float16" or "float32".
-        representative_photos: training photos from which int8 takes its ranges.
-        bias_correction: int8 alone; see `derm_converters.bias_correction`.
-        explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
-    """
-
-    precision: str
-    representative_photos: int = 200
-    bias_correction: bool = True
-    explain: bool = True
 
 
 def convert_run(
@@ -101,16 +85,11 @@ def convert_run(
         made[each] = {}
         for spec in run.graphs:
             with step(console, f"convert {spec.id} to {each}"):
-                correction = _correction_photos(run, dataset, split, spec.given) if recipe.bias_correction else None
-                made[each][spec.id] = _convert(run, spec.id, each, cache, chosen, correction, recipe.explain)
+                made[each][spec.id] = _convert(
+                    run, spec, dataclasses.replace(recipe, precision=each), cache, chosen, dataset, split
+                )
 
-    is_int8 = precision == "int8"
-    quantization = {
-        "precision": precision,
-        "representative_photos": len(chosen) if is_int8 else 0,
-        "bias_correction": recipe.bias_correction and is_int8,
-    }
-    manifests = {each: make_manifest(run, dataset, split, about, graphs, quantization) for each, graphs in made.items()}
+    manifests = {each: make_manifest(run, dataset, split, about, graphs, recipe.to_dict()) for each, graphs in made.items()}
     bundles = {
         each: pack_bundle(manifests[each], run.taxonomy, run.calibration(), graphs, "", "") for each, graphs in made.items()
     }
@@ -151,8 +130,8 @@ def convert_run(
     extra = b""
     if mediapipe is not None:
         with step(console, "convert for MediaPipe"):
-            correction = _correction_photos(run, dataset, split, None) if recipe.bias_correction else None
-            extra = mediapipe_model(run, calibration, precision, cache, chosen, correction, about)
+            correction = _correction_photos(run, dataset, split, None)
+            extra = mediapipe_model(run, calibration, recipe, cache, chosen, correction, about)
     write_bytes(output, packed)
     if mediapipe is not None:
         write_bytes(mediapipe, extra)
@@ -171,24 +150,32 @@ def _correction_photos(run: Run, dataset: Dataset, split: Split, given: str | No
 
 def _convert(
     run: Run,
-    graph: str,
-    precision: str,
+    spec: GraphSpec,
+    recipe: Recipe,
     cache: PhotoCache,
     chosen: Sequence[Photo],
-    correction: Sequence[Photo] | None,
-    explain: bool,
+    dataset: Dataset,
+    split: Split,
 ) -> bytes:
-    """Converts one graph: ranges from `chosen` and the extremes, biases from `correction`, photos the graph is about."""
-    spec = run.graph(graph)
+    """Converts one graph: ranges from `chosen` and the extremes, biases from photos that the graph is about."""
     size = run.preprocessing.size
+    correction = _correction_photos(run, dataset, split, spec.given)
 
     def ranges() -> Iterator[dict[str, np.ndarray]]:
         return with_extremes(((cache.read(photo), photo.fitzpatrick) for photo in chosen), size, spec.inputs)
 
     def means() -> Iterator[dict[str, np.ndarray]]:
-        return (network_inputs(cache.read(photo), photo.fitzpatrick, spec.inputs) for photo in correction or ())
+        return (network_inputs(cache.read(photo), photo.fitzpatrick, spec.inputs) for photo in correction)
 
-    return convert_graph(run.load_model(graph), precision, ranges, None if correction is None else means, explain=explain)
+    return convert_graph(
+        run.load_model(spec.id),
+        recipe.precision,
+        ranges,
+        means if recipe.bias_correction else None,
+        explain=recipe.explain,
+        ranges=recipe.ranges,
+        equalised=recipe.equalisation,
+    )
 
 
 def _calibrate(run: Run, bundle: bytes, photos: Sequence[Photo], cache: PhotoCache, split: Split) -> Calibration:

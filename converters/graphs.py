@@ -7,26 +7,39 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.python.util import modify_model_io_type
 
 from derm_sdk.runtime import ANSWER, EXPLAIN
 
 from .bias_correction import correct_biases
+from .equalisation import equalise
 from .errors import ConversionError
 from .evidence import evidence_model
 from .folding import fold_batchnorm
+from .ranges import with_measured_ranges
 
+_FIRST = 2  # photos that TensorFlow's own calibrator sees; black and white, so that the inputs span 0 to 255
 PRECISIONS = ("int8", "float16", "float32")
 Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
 Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
 
 
 def convert_graph(
-    model: keras.Model, precision: str, representative: Photos, correction: Photos | None, *, explain: bool = False
+    model: keras.Model,
+    precision: str,
+    representative: Photos,
+    correction: Photos | None,
+    *,
+    explain: bool = False,
+    ranges: str = "min-max",
+    equalised: bool = False,
 ) -> bytes:
     """Converts one network.
 
@@ -37,6 +50,9 @@ def convert_graph(
             takes its ranges from them.
         correction: gives the photos of the bias correction; None to leave it out. Both are for int8 alone.
         explain: also makes the signature "explain", where the network has a pooled head (see `evidence_model`).
+        ranges: how int8 takes them, out of derm_converters.ranges.METHODS.
+        equalised: whether int8 comes after `derm_converters.equalisation.equalise`, with the photos of the correction, or
+            of the ranges where there is none.
     Returns:
         The bytes of the graph: uint8 inputs with scale 1 and zero point 0, batch 1; logits as uint8 (int8) or float32.
     Raises:
@@ -45,6 +61,8 @@ def convert_graph(
     """
     folded = fold_batchnorm(model, "float32" if precision == "int8" else "uint8")
     names = [tensor.name for tensor in folded.inputs]
+    if precision == "int8" and equalised:
+        equalise(folded, (_batch(photo, names) for photo in (correction or representative)()))
     if precision == "int8" and correction is not None:
         correct_biases(folded, (_batch(photo, names) for photo in correction()))
 
@@ -52,11 +70,31 @@ def convert_graph(
         return (_batch(photo, names) for photo in representative())
 
     evidence = evidence_model(folded) if explain else None
-    graph = (
-        _convert_one(folded, precision, batches) if evidence is None else _convert_two(folded, evidence, precision, batches)
-    )
+    if precision == "int8":
+        graph = _quantised(with_measured_ranges(calibrated_graph(folded, evidence, batches), batches, ranges))
+    else:
+        graph = _convert(folded, evidence, precision, batches)
     check_graph(graph, precision)
     return graph
+
+
+def calibrated_graph(folded: keras.Model, evidence: keras.Model | None, batches: Batches) -> bytes:
+    """The float graph of a folded model with a range at every activation, before it is quantised.
+
+    Args:
+        folded: as `fold_batchnorm` makes it.
+        evidence: the network of its second signature; None for one signature.
+        batches: gives photos, {input: float32 [1, ...]}. Their ranges are a first guess: see `with_measured_ranges`.
+    Raises:
+        ConversionError: TensorFlow cannot convert a layer.
+    """
+    return _convert(folded, evidence, "int8", batches)
+
+
+def _convert(folded: keras.Model, evidence: keras.Model | None, precision: str, batches: Batches) -> bytes:
+    if evidence is None:
+        return _convert_one(folded, precision, batches)
+    return _convert_two(folded, evidence, precision, batches)
 
 
 def _convert_one(folded: keras.Model, precision: str, batches: Batches) -> bytes:
@@ -64,7 +102,7 @@ def _convert_one(folded: keras.Model, precision: str, batches: Batches) -> bytes
     converter = tf.lite.TFLiteConverter.from_keras_model(folded)
     _set_precision(converter, precision)
     if precision == "int8":
-        converter.representative_dataset = batches
+        converter.representative_dataset = lambda: islice(batches(), _FIRST)
     with _quiet():
         graph: bytes = converter.convert()
     return graph
@@ -75,7 +113,7 @@ def _convert_two(folded: keras.Model, evidence: keras.Model, precision: str, bat
     inputs = {ANSWER: [each.name for each in folded.inputs], EXPLAIN: [each.name for each in evidence.inputs]}
 
     def both() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        for batch in batches():
+        for batch in islice(batches(), _FIRST):
             for signature, names in inputs.items():
                 yield signature, {name: batch[name] for name in names}
 
@@ -99,13 +137,20 @@ def _endpoint(model: keras.Model, output: str) -> Callable[..., dict[str, Any]]:
 
 
 def _set_precision(converter: Any, precision: str) -> None:
-    if precision == "int8":
+    if precision == "int8":  # stops before the quantisation: the ranges are measured again
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.uint8
+        converter._experimental_calibrate_only = True
     elif precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
+
+
+def _quantised(graph: bytes) -> bytes:
+    """Integers throughout, uint8 at both ends, out of a float graph with ranges."""
+    with _quiet():
+        quantised: bytes = modify_model_io_type(mlir_quantize(graph), tf.uint8, tf.uint8)
+    return quantised
 
 
 def describe_graph(graph: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

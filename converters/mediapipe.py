@@ -19,6 +19,7 @@ from .errors import ConversionError
 from .folding import fold_batchnorm
 from .graphs import convert_graph
 from .manifest import About
+from .recipe import Recipe
 from .task_metadata import with_metadata
 
 PICTURE = "rgb"
@@ -38,10 +39,10 @@ def check_single(run: Run) -> None:
 def mediapipe_model(
     run: Run,
     calibration: Calibration,
-    precision: str,
+    recipe: Recipe,
     cache: PhotoCache,
     chosen: Sequence[Photo],
-    correction: Sequence[Photo] | None,
+    correction: Sequence[Photo],
     about: About,
 ) -> bytes:
     """Converts a model for MediaPipe.
@@ -52,9 +53,9 @@ def mediapipe_model(
     Args:
         run: of one graph; see `check_single`.
         calibration: of the bundle.
-        precision: "int8", "float16" or "float32".
+        recipe: how it is made.
         cache: the run's exact cache.
-        chosen, correction: training photos for the ranges and for the bias correction; int8 alone.
+        chosen, correction: training photos for the ranges, and for the equalisation and the bias correction.
         about: name and licence.
     Returns:
         The bytes of a .tflite file with metadata and labels.
@@ -73,7 +74,14 @@ def mediapipe_model(
         yield from ({PICTURE: np.full((size, size, 3), level, np.uint8)} for level in (0, 255))
         yield from pictures(chosen)
 
-    graph = convert_graph(model, precision, ranges, None if correction is None else lambda: pictures(correction))
+    graph = convert_graph(
+        model,
+        recipe.precision,
+        ranges,
+        (lambda: pictures(correction)) if recipe.bias_correction else None,
+        ranges=recipe.ranges,
+        equalised=recipe.equalisation,
+    )
     labels = [run.taxonomy.node(label).name for label in spec.labels]
     return with_metadata(graph, about.name, INTENDED_USE, labels, about.licence)
 

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from derm_converters.cli import main
-from derm_converters.convert import Recipe, convert_run
+from derm_converters.convert import convert_run
 from derm_converters.errors import ConversionError
 from derm_converters.manifest import About
+from derm_converters.recipe import Recipe
 from derm_converters.ways import device_way
 from derm_sdk import Classifier, read_bundle
 from derm_sdk.cli import main as device

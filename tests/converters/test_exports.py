@@ -19,6 +19,7 @@ from derm_converters.errors import ConversionError
 from derm_converters.manifest import About
 from derm_converters.mediapipe import mediapipe_model
 from derm_converters.plain_graphs import write_plain_graphs
+from derm_converters.recipe import Recipe
 from derm_sdk import FileError, prepare, read_bundle
 from derm_sdk.calibration import Calibration
 from derm_sdk.fitzpatrick import skin_type_input
@@ -60,7 +61,7 @@ def exported(run: Run, data: Dataset, precision: str) -> bytes:
     photos = data.photos[:20]
     cache = run.exact_cache(data)
     cache.fill(photos, 1, lambda done, total: None)
-    return mediapipe_model(run, run.calibration(), precision, cache, photos, photos, ABOUT)
+    return mediapipe_model(run, run.calibration(), Recipe(precision), cache, photos, photos, ABOUT)
 
 
 def sdk_probabilities(run: Run, rgb: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def test_a_published_network_as_a_layer_converts_and_answers_alike():
     import keras
     from keras import layers
 
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(2)
     tensor = keras.Input((96, 96, 3), name="rgb")
     backbone = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, include_top=False, pooling="avg")
     x = backbone(layers.Rescaling(1 / 127.5, -1)(tensor), training=False)

@@ -1,0 +1,34 @@
+"""How the graphs of a bundle are made: the precision, and what is done for int8."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the graphs are made.
+
+    Attributes:
+        precision: "int8", "float16" or "float32".
+        representative_photos: training photos from which int8 takes its ranges.
+        ranges: how int8 takes them, out of `derm_converters.ranges.METHODS`.
+        equalisation: int8 alone; see `derm_converters.equalisation`.
+        bias_correction: int8 alone; see `derm_converters.bias_correction`.
+        explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
+    """
+
+    precision: str
+    representative_photos: int = 200
+    ranges: str = "mse"
+    equalisation: bool = True
+    bias_correction: bool = True
+    explain: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the manifest of a bundle tells it."""
+        if self.precision != "int8":
+            return {"precision": self.precision}
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "explain"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,16 +67,7 @@ def analyse_graph(
     if recipe.equalisation:
         equalise(folded, batches(correction)())
     reference = _Probe(calibrated_graph(folded, None, lambda: iter(batches(representative)())))
-    quantised = _Probe(
-        convert_graph(
-            model,
-            "int8",
-            representative,
-            correction if recipe.bias_correction else None,
-            ranges=recipe.ranges,
-            equalised=recipe.equalisation,
-        )
-    )
+    quantised = _Probe(convert_graph(model, dataclasses.replace(recipe, explain=False), representative, correction))
     shared = [name for name in quantised.places if name in reference.places]
     if len(shared) < _LEAST_MATCHED * len(quantised.places):
         raise ConversionError(

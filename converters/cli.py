@@ -28,6 +28,8 @@ from derm_sdk.errors import FileError
 @click.option("--float32", "precision", flag_value="float32", help="Weights as they were trained.")
 @click.option("--no-bias-correction", is_flag=True, help="Leave the biases as they were trained, to see what it costs.")
 @click.option("--no-equalisation", is_flag=True, help="Leave the channels of linear bottlenecks as wide as they are.")
+@click.option("--rounding", type=click.Choice(("learned", "nearest")), default="learned", show_default=True,
+              help="How int8 rounds weights: each making up for the errors before it, or each by itself.")  # fmt: skip
 @click.option("--ranges", type=click.Choice(("min-max", "mse")), default="mse", show_default=True,
               help="How int8 takes the range of a tensor: all of it, or the part that leaves the least error.")  # fmt: skip
 @click.option("--no-explain", is_flag=True, help="Leave out what 'derm explain' needs: 12 % smaller at int8.")
@@ -54,7 +56,7 @@ from derm_sdk.errors import FileError
 @click.pass_context
 def main(
     context: click.Context, run: Path | None, network: Path | None, spec: Path | None, output: Path, precision: str,
-    no_bias_correction: bool, no_equalisation: bool, ranges: str, no_explain: bool, photos: int,
+    no_bias_correction: bool, no_equalisation: bool, rounding: str, ranges: str, no_explain: bool, photos: int,
     min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None,
     plain: Path | None, mediapipe: Path | None, data: Path | None,
     identity: str | None, name: str | None, model_version: str, licence: str, licence_file: Path | None,
@@ -94,7 +96,7 @@ def main(
     if min_agreement is not None:
         limits |= dict.fromkeys(("top_agreement", "leaf_agreement", "refer"), min_agreement)
         limits["sensitivity_loss"] = 1 - min_agreement
-    recipe = Recipe(precision, photos, ranges, not no_equalisation, not no_bias_correction, not no_explain)
+    recipe = Recipe(precision, photos, ranges, not no_equalisation, rounding, not no_bias_correction, not no_explain)
     with tempfile.TemporaryDirectory() as folder:
         if network is not None and spec is not None and data is not None:
             run = _adopted(network, spec, data, Path(folder) / "run")

@@ -167,15 +167,7 @@ def _convert(
     def means() -> Iterator[dict[str, np.ndarray]]:
         return (network_inputs(cache.read(photo), photo.fitzpatrick, spec.inputs) for photo in correction)
 
-    return convert_graph(
-        run.load_model(spec.id),
-        recipe.precision,
-        ranges,
-        means if recipe.bias_correction else None,
-        explain=recipe.explain,
-        ranges=recipe.ranges,
-        equalised=recipe.equalisation,
-    )
+    return convert_graph(run.load_model(spec.id), recipe, ranges, means)
 
 
 def _calibrate(run: Run, bundle: bytes, photos: Sequence[Photo], cache: PhotoCache, split: Split) -> Calibration:

@@ -44,7 +44,7 @@ def equalise(model: keras.Model, batches: Iterable[Mapping[str, np.ndarray]]) ->
     probe = keras.Model(model.inputs, [keras.ops.max(keras.ops.abs(each), axis=(0, 1, 2)) for each in tensors])
     widest = [np.zeros(tensor.shape[-1]) for tensor in tensors]
     for batch in batches:
-        found = probe([batch[tensor.name] for tensor in model.inputs], training=False)
+        found = keras.tree.flatten(probe([batch[tensor.name] for tensor in model.inputs], training=False))
         widest = [np.maximum(a, keras.ops.convert_to_numpy(b)) for a, b in zip(widest, found, strict=True)]
     place = 0
     for chain in chains:

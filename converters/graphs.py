@@ -24,6 +24,8 @@ from .errors import ConversionError
 from .evidence import evidence_model
 from .folding import fold_batchnorm
 from .ranges import with_measured_ranges
+from .recipe import Recipe
+from .rounding import learned_kernels, nearest_kernels, put_kernels
 
 _FIRST = 2  # photos that TensorFlow's own calibrator sees; black and white, so that the inputs span 0 to 255
 PRECISIONS = ("int8", "float16", "float32")
@@ -31,51 +33,48 @@ Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
 Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
 
 
-def convert_graph(
-    model: keras.Model,
-    precision: str,
-    representative: Photos,
-    correction: Photos | None,
-    *,
-    explain: bool = False,
-    ranges: str = "min-max",
-    equalised: bool = False,
-) -> bytes:
+def convert_graph(model: keras.Model, recipe: Recipe, representative: Photos, correction: Photos) -> bytes:
     """Converts one network.
 
     Args:
         model: a trained functional model as derm_toolkit.models builds them: inputs named by kind, 0..255, logits out.
-        precision: "int8", "float16" or "float32".
+        recipe: how. With `explain` a network with a pooled head gets the signature "explain", too (see `evidence_model`).
         representative: gives the inputs of photos, {kind: uint8}, a picture [size, size, channels], the skin type [7]; int8
             takes its ranges from them.
-        correction: gives the photos of the bias correction; None to leave it out. Both are for int8 alone.
-        explain: also makes the signature "explain", where the network has a pooled head (see `evidence_model`).
-        ranges: how int8 takes them, out of derm_converters.ranges.METHODS.
-        equalised: whether int8 comes after `derm_converters.equalisation.equalise`, with the photos of the correction, or
-            of the ranges where there is none.
+        correction: gives the photos of the equalisation, of the rounding and of the bias correction. Both for int8 alone.
     Returns:
         The bytes of the graph: uint8 inputs with scale 1 and zero point 0, batch 1; logits as uint8 (int8) or float32.
     Raises:
         ConversionError: the layers cannot be followed, TensorFlow cannot convert one, or the graph is not what was promised;
             see `check_graph`.
     """
-    folded = fold_batchnorm(model, "float32" if precision == "int8" else "uint8")
-    names = [tensor.name for tensor in folded.inputs]
-    if precision == "int8" and equalised:
-        equalise(folded, (_batch(photo, names) for photo in (correction or representative)()))
-    if precision == "int8" and correction is not None:
-        correct_biases(folded, (_batch(photo, names) for photo in correction()))
+    is_int8 = recipe.precision == "int8"
+    folded = fold_batchnorm(model, "float32" if is_int8 else "uint8")
 
-    def batches() -> Iterator[dict[str, np.ndarray]]:
-        return (_batch(photo, names) for photo in representative())
+    def batches(photos: Photos) -> Batches:
+        return lambda: (_batch(photo, [tensor.name for tensor in folded.inputs]) for photo in photos())
 
-    evidence = evidence_model(folded) if explain else None
-    if precision == "int8":
-        graph = _quantised(with_measured_ranges(calibrated_graph(folded, evidence, batches), batches, ranges))
+    if is_int8:
+        _round(folded, recipe, batches(correction))
+    evidence = evidence_model(folded) if recipe.explain else None
+    if is_int8:
+        calibrated = calibrated_graph(folded, evidence, batches(representative))
+        graph = _quantised(with_measured_ranges(calibrated, batches(representative), recipe.ranges))
     else:
-        graph = _convert(folded, evidence, precision, batches)
-    check_graph(graph, precision)
+        graph = _convert(folded, evidence, recipe.precision, batches(representative))
+    check_graph(graph, recipe.precision)
     return graph
+
+
+def _round(folded: keras.Model, recipe: Recipe, photos: Batches) -> None:
+    """Does to a folded model, in place, what a recipe asks for before its weights are stored as int8."""
+    if recipe.equalisation:
+        equalise(folded, photos())
+    kernels = learned_kernels(folded, photos()) if recipe.rounding == "learned" else nearest_kernels(folded)
+    if recipe.bias_correction:
+        correct_biases(folded, photos(), kernels)
+    else:
+        put_kernels(folded, kernels)
 
 
 def calibrated_graph(folded: keras.Model, evidence: keras.Model | None, batches: Batches) -> bytes:

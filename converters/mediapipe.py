@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,14 +75,7 @@ def mediapipe_model(
         yield from ({PICTURE: np.full((size, size, 3), level, np.uint8)} for level in (0, 255))
         yield from pictures(chosen)
 
-    graph = convert_graph(
-        model,
-        recipe.precision,
-        ranges,
-        (lambda: pictures(correction)) if recipe.bias_correction else None,
-        ranges=recipe.ranges,
-        equalised=recipe.equalisation,
-    )
+    graph = convert_graph(model, dataclasses.replace(recipe, explain=False), ranges, lambda: pictures(correction))
     labels = [run.taxonomy.node(label).name for label in spec.labels]
     return with_metadata(graph, about.name, INTENDED_USE, labels, about.licence)
 

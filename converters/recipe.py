@@ -16,6 +16,7 @@ class Recipe:
         representative_photos: training photos from which int8 takes its ranges.
         ranges: how int8 takes them, out of `derm_converters.ranges.METHODS`.
         equalisation: int8 alone; see `derm_converters.equalisation`.
+        rounding: of the weights at int8: "learned", see `derm_converters.rounding`, or "nearest".
         bias_correction: int8 alone; see `derm_converters.bias_correction`.
         explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
     """
@@ -24,6 +25,7 @@ class Recipe:
     representative_photos: int = 200
     ranges: str = "mse"
     equalisation: bool = True
+    rounding: str = "learned"
     bias_correction: bool = True
     explain: bool = True
 

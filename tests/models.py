@@ -99,13 +99,14 @@ def graph_row(name: str, inputs: list[dict], outputs: list[dict]) -> dict:
 def parts(precision: str = "int8") -> tuple[dict, dict[str, bytes]]:
     """(manifest, graphs) of the test bundle; made once per process, in a few seconds."""
     from derm_converters.graphs import convert_graph, describe_graph
+    from derm_converters.recipe import Recipe
     from derm_sdk.preprocess import derive_inputs
 
     data, rows = {}, []
     for seed, (name, (given, kinds)) in enumerate(HEADS.items()):
         prepared = [derive_inputs(photo, kinds) for photo in photos(12)]
         model = network(kinds, len(labels(given)), seed)
-        data[name] = convert_graph(model, precision, lambda p=prepared: p, lambda p=prepared: p)
+        data[name] = convert_graph(model, Recipe(precision, explain=False), lambda p=prepared: p, lambda p=prepared: p)
         rows.append(graph_row(name, *describe_graph(data[name])))
     return manifest(rows), data
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from derm_converters.bias_correction import correct_biases, round_kernel
+from derm_converters.bias_correction import correct_biases
 from derm_converters.errors import ConversionError
 from derm_converters.folding import WEIGHTED, fold_batchnorm
 from derm_converters.graphs import check_graph, convert_graph, describe_graph
+from derm_converters.recipe import Recipe
+from derm_converters.rounding import nearest_kernels, put_kernels
 from derm_sdk.preprocess import derive_inputs
 
 from .. import models
@@ -37,7 +39,7 @@ def run(graph: bytes, photos=PHOTOS) -> np.ndarray:
 
 @pytest.mark.parametrize("precision", ["int8", "float16", "float32"])
 def test_every_precision_takes_bytes_in_a_batch_of_one_and_answers_alike(network, precision):
-    graph = convert_graph(network, precision, lambda: PHOTOS, lambda: PHOTOS[2:])
+    graph = convert_graph(network, Recipe(precision, explain=False), lambda: PHOTOS, lambda: PHOTOS[2:])
     inputs, outputs = describe_graph(graph)
     assert {(t["kind"], t["dtype"], t["scale"], t["zero_point"], t["shape"][0]) for t in inputs} == {
         (kind, "uint8", 1.0, 0, 1) for kind in KINDS
@@ -53,7 +55,9 @@ def test_every_arrangement_of_layers_converts_and_answers_alike(arrangement):
     network = networks.NETWORKS[arrangement]()
     photos = networks.examples(network)
     exact = networks.logits(network, photos)
-    float32, int8 = (convert_graph(network, p, lambda: photos, lambda: photos[2:]) for p in ("float32", "int8"))
+    float32, int8 = (
+        convert_graph(network, Recipe(p, explain=False), lambda: photos, lambda: photos[2:]) for p in ("float32", "int8")
+    )
     assert np.abs(run(float32, photos) - exact).max() < 1e-5 * np.abs(exact).max()
     error = run(int8, photos) - exact  # `convert_graph` has checked that int8 holds no float
     assert np.sqrt((error**2).mean()) < 0.05 * exact.std()
@@ -70,7 +74,7 @@ def test_a_published_network_as_a_layer_converts_and_answers_alike():
     network = networks.randomised(keras.Model([tensor], layers.Dense(5)(layers.Dropout(0.2)(x))))
     photos = networks.examples(network, 5)
     exact = networks.logits(network, photos)
-    error = run(convert_graph(network, "int8", lambda: photos, lambda: photos), photos) - exact
+    error = run(convert_graph(network, Recipe("int8", explain=False), lambda: photos, lambda: photos), photos) - exact
     assert np.sqrt((error**2).mean()) < 0.1 * exact.std()
 
 
@@ -83,7 +87,10 @@ def test_int8_is_a_third_of_float32(network):
     big.add(keras.layers.GlobalAveragePooling2D())
     photos = [{"rgb": photo} for photo in models.photos(4)]
     model = keras.Model(big.inputs, big.outputs)
-    sizes = {p: len(convert_graph(model, p, lambda: photos, None)) for p in ("int8", "float16", "float32")}
+    sizes = {
+        p: len(convert_graph(model, Recipe(p, explain=False), lambda: photos, lambda: photos))
+        for p in ("int8", "float16", "float32")
+    }
     assert sizes["int8"] * 3 < sizes["float32"]
     assert sizes["float16"] * 1.8 < sizes["float32"]
 
@@ -91,36 +98,26 @@ def test_int8_is_a_third_of_float32(network):
 def test_without_black_and_white_photos_the_input_scale_is_not_one_and_that_is_refused(network):
     dull = [{kind: np.clip(photo[kind], 60, 180) for kind in KINDS} for photo in PHOTOS]
     with pytest.raises(ConversionError, match="scale 1, zero point 0"):
-        convert_graph(network, "int8", lambda: dull, None)
+        convert_graph(network, Recipe("int8", explain=False), lambda: dull, lambda: dull)
 
 
 def test_a_float_graph_is_no_int8_graph(network):
-    graph = convert_graph(network, "float32", lambda: PHOTOS, None)
+    graph = convert_graph(network, Recipe("float32", explain=False), lambda: PHOTOS, list)
     with pytest.raises(ConversionError, match="one uint8 output"):
         check_graph(graph, "int8")
 
 
 def test_the_same_network_gives_the_same_bytes(network):
-    first, second = (convert_graph(network, "int8", lambda: PHOTOS, lambda: PHOTOS[2:]) for _ in range(2))
+    first, second = (
+        convert_graph(network, Recipe("int8", explain=False), lambda: PHOTOS, lambda: PHOTOS[2:]) for _ in range(2)
+    )
     assert first == second
-
-
-def test_rounded_kernels_have_255_levels_per_channel_and_zeros_stay():
-    import keras
-
-    layer = keras.layers.Conv2D(3, 2)
-    kernel = np.random.default_rng(0).normal(size=(2, 2, 4, 3)).astype(np.float32)
-    kernel[..., 1] = 0
-    rounded = round_kernel(layer, kernel)
-    scale = np.abs(kernel[..., 0]).max() / 127
-    steps = rounded[..., 0] / scale
-    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-4)
-    assert (rounded[..., 1] == 0).all()
 
 
 def test_bias_correction_needs_photos(network):
     with pytest.raises(ConversionError, match="needs photos"):
-        correct_biases(fold_batchnorm(network), [])
+        folded = fold_batchnorm(network)
+        correct_biases(folded, [], nearest_kernels(folded))
 
 
 def test_bias_correction_takes_the_mean_error_of_rounded_weights_away(network):
@@ -128,10 +125,8 @@ def test_bias_correction_takes_the_mean_error_of_rounded_weights_away(network):
 
     photos = [{kind: photo[kind][None].astype(np.float32) for kind in KINDS} for photo in PHOTOS]
     exact, corrected, rounded = (fold_batchnorm(network) for _ in range(3))
-    correct_biases(corrected, photos)
-    for layer in rounded.layers:
-        if isinstance(layer, WEIGHTED):
-            layer.set_weights([round_kernel(layer, np.asarray(layer.kernel)), np.asarray(layer.bias)])
+    correct_biases(corrected, photos, nearest_kernels(corrected))
+    put_kernels(rounded, nearest_kernels(rounded))
 
     def mean_error(model, layer: str) -> float:
         """Largest error of a channel's mean over photos and places, at a layer's output."""

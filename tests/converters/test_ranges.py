@@ -12,6 +12,7 @@ from derm_converters.equalisation import equalise
 from derm_converters.folding import fold_batchnorm
 from derm_converters.graphs import calibrated_graph, convert_graph
 from derm_converters.ranges import rounding_error, with_measured_ranges
+from derm_converters.recipe import Recipe
 
 SIZE = 16
 
@@ -108,7 +109,9 @@ def test_uneven_channels_lose_less_when_they_are_equalised():
         from .test_graphs import run
 
         model = bottlenecks(spread=100.0)
-        graph = convert_graph(model, "int8", photos, photos, equalised=equalised)
+        graph = convert_graph(
+            model, Recipe("int8", equalisation=equalised, rounding="nearest", explain=False), photos, photos
+        )
         exact = np.concatenate([np.asarray(model([batch["rgb"]])) for batch in batches()])
         return float(np.sqrt(np.square(run(graph, photos()) - exact).mean()))
 

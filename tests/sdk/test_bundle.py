@@ -331,12 +331,13 @@ def test_the_path_is_named_once_whatever_it_is(tmp_path, monkeypatch):
 
 def test_a_graph_that_answers_with_what_is_no_number_is_one_sentence():
     from derm_converters.graphs import convert_graph
+    from derm_converters.recipe import Recipe
 
     fields, data = models.parts("float32")
     network = models.network(("rgb",), 3, seed=0)
     kernel, bias = network.get_layer("logits").get_weights()
     network.get_layer("logits").set_weights([kernel, np.full_like(bias, np.nan)])
-    damaged = {**data, "root": convert_graph(network, "float32", list, None)}
+    damaged = {**data, "root": convert_graph(network, Recipe("float32", explain=False), list, list)}
     with (
         Classifier(pack_bundle(fields, models.TAXONOMY, models.CALIBRATION, damaged, "", "")) as opened,
         pytest.raises(DermError, match="'root' answered with a logit that is not finite"),

@@ -164,6 +164,7 @@ def test_the_colours_grow_lighter_in_even_steps_as_inferno():
 def squares_bundle(precision: str = "int8") -> bytes:
     """The networks that look for coloured squares, converted; the root can explain, the expert has a layer in between."""
     from derm_converters.graphs import convert_graph, describe_explain, describe_graph
+    from derm_converters.recipe import Recipe
 
     random = np.random.default_rng(5)
     photos = [np.full((squares.SIZE, squares.SIZE, 3), value, np.uint8) for value in (0, 255)]
@@ -175,7 +176,7 @@ def squares_bundle(precision: str = "int8") -> bytes:
     for head in squares.HEADS:
         root = head.given is None
         model = squares.network(head.labels, hidden=not root, skin_type=root)
-        graph = convert_graph(model, precision, lambda: prepared, lambda: prepared, explain=True)
+        graph = convert_graph(model, Recipe(precision), lambda: prepared, lambda: prepared)
         inputs, outputs = describe_graph(graph)
         row = {"id": head.graph, "given": head.given, "labels": list(head.labels), "inputs": inputs, "outputs": outputs}
         rows.append({**row, "explain": describe_explain(graph)})

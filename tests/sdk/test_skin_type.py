@@ -72,12 +72,13 @@ def trained():
 @functools.cache
 def bundle(precision: str) -> bytes:
     from derm_converters.graphs import convert_graph, describe_graph
+    from derm_converters.recipe import Recipe
     from derm_converters.representative import with_extremes
 
     pixels, _ = photos(21, seed=1)
     pairs = [(photo, TYPES[place % 7]) for place, photo in enumerate(pixels)]
     graph = convert_graph(
-        trained(), precision, lambda: with_extremes(pairs, models.SIZE, KINDS),
+        trained(), Recipe(precision, explain=False), lambda: with_extremes(pairs, models.SIZE, KINDS),
         lambda: [network_inputs(*pair, KINDS) for pair in pairs],
     )  # fmt: skip
     inputs, outputs = describe_graph(graph)

@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from derm_converters.graphs import convert_graph, describe_graph
+from derm_converters.recipe import Recipe
 from derm_sdk.image import Pixels
 from derm_sdk.inputs import network_inputs
 from derm_toolkit.models import FAMILIES
@@ -35,7 +36,9 @@ def test_a_family_converts_to_int8_and_answers_as_before(name: str, skin_type: b
     chosen, family = settings(table, skin_type=skin_type), FAMILIES[table["kind"]]
     spec = family.graphs(TREE, chosen)[0]
     model = enliven(family.build(spec, chosen, size))
-    graph = convert_graph(model, "int8", lambda: photos(size, spec.inputs, 8), lambda: photos(size, spec.inputs, 8))
+    graph = convert_graph(
+        model, Recipe("int8", explain=False), lambda: photos(size, spec.inputs, 8), lambda: photos(size, spec.inputs, 8)
+    )
 
     interpreter = Interpreter(model_content=graph)
     interpreter.allocate_tensors()

@@ -5,13 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
+from derm_sdk.errors import closest
+from derm_sdk.inputs import network_inputs
 from derm_sdk.runtime import ANSWER
+from derm_toolkit.data.manifest import Photo
+from derm_toolkit.reporting.document import NOT_A_DEVICE, document
+from derm_toolkit.reporting.markup import tag
+from derm_toolkit.reporting.parts import bar, paragraph, table
+from derm_toolkit.training.run import read_run
 
 from .equalisation import equalise
 from .errors import ConversionError
@@ -19,8 +29,10 @@ from .folding import fold_batchnorm
 from .graphs import calibrated_graph, convert_graph
 from .ranges import rounding_error
 from .recipe import Recipe
+from .representative import stratified, with_extremes
 
 Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
+_EXACT = 99.0  # dB: no error that could be told from float's own
 _LEAST_MATCHED = 0.8  # of the activations, by their names in both graphs
 _SAMPLES = 2000  # values of a tensor that are compared per photo
 
@@ -87,9 +99,91 @@ def analyse_graph(
         low, high = quantised.range(name)
         rounding = _decibels(values, rounding_error(values, min(low, 0.0), max(high, 0.0)))
         total = _decibels(values, float(np.square(found - values).mean()))
-        before = [row.total for row in rows[-3:]]
+        before = [row.total for row in rows[-3:]]  # a shortcut joins what was written a little earlier
         rows.append(LayerError(_short(name), low, high, rounding, total, max(0.0, max(before) - total) if before else 0.0))
     return rows
+
+
+def analyse_run(folder: Path, graph: str | None, photos: int, data: Path | None = None) -> tuple[str, list[LayerError]]:
+    """Analyses one network of a trained run, by the recipe that `derm-convert` follows unless told otherwise.
+
+    Args:
+        folder: the run folder.
+        graph: id of the network; None for the first.
+        photos: how many validation photos are compared.
+        data: the data set's folder, when it has moved.
+    Returns:
+        The network's id and its tensors.
+    Raises:
+        ConversionError: no such network, no photo, or as `analyse_graph`. DermError: the run cannot be used.
+    """
+    run = read_run(folder)
+    ids = [spec.id for spec in run.graphs]
+    if graph is not None and graph not in ids:
+        raise ConversionError(f"The model has no graph {graph!r}." + closest(graph, ids))
+    spec = run.graph(graph or ids[0])
+    dataset = run.dataset(data)
+    split, cache = run.split(dataset), run.exact_cache(dataset)
+    train = split.photos(dataset, "train")
+    leaves = run.taxonomy.leaves_under(spec.given)
+    chosen = stratified([photo for photo in split.photos(dataset, "validation") if photo.leaf in leaves], photos)
+    if not chosen:
+        raise ConversionError("There is no validation photo to compare on.")
+
+    def inputs(some: Sequence[Photo]) -> Photos:
+        return lambda: (network_inputs(cache.read(photo), photo.fitzpatrick, spec.inputs) for photo in some)
+
+    def ranges() -> Iterable[Mapping[str, np.ndarray]]:
+        some = ((cache.read(photo), photo.fitzpatrick) for photo in stratified(train, 60))
+        return with_extremes(some, run.preprocessing.size, spec.inputs)
+
+    own = stratified([photo for photo in train if photo.leaf in leaves], 64)
+    model = run.load_model(spec.id)
+    return spec.id, analyse_graph(model, Recipe("int8", explain=False), ranges, inputs(own), inputs(chosen))
+
+
+def show_analysis(rows: Sequence[LayerError], name: str, console: Console | None = None, count: int = 12) -> None:
+    """Prints the tensors that lose most by their own rounding, and what is left at the end."""
+    console = console or Console()
+    title = f"{name}: the {min(count, len(rows))} of {len(rows)} tensors that lose most by their own rounding"
+    shown = Table(title=title, title_justify="left")
+    for heading in ("tensor", "range", "rounding, dB", "all so far, dB"):
+        shown.add_column(heading, justify="left" if heading == "tensor" else "right")
+    for row in worst(rows, count):
+        shown.add_row(row.name, f"{row.low:.2f} to {row.high:.2f}", f"{row.rounding:.1f}", f"{row.total:.1f}")
+    console.print(shown)
+    names = ", ".join(row.name for row in worst(rows))
+    console.print(f"Worst by themselves: {names}. At the end {rows[-1].total:.1f} dB are left.", highlight=False)
+
+
+def analysis_page(rows: Sequence[LayerError], name: str) -> str:
+    """All tensors of a graph in the order of the computation, as a web page with a bar for each."""
+    full = max(row.rounding for row in rows if row.rounding < _EXACT) if any(row.rounding < _EXACT for row in rows) else 1.0
+    cells = [
+        (
+            row.name,
+            f"{row.low:.2f} to {row.high:.2f}",
+            tag("td", f"{row.rounding:.1f} ", bar(row.rounding / full), class_="n"),
+            tag("td", f"{row.total:.1f} ", bar(row.total / full), class_="n"),
+            f"{row.lost:.1f}",
+        )
+        for row in rows
+    ]
+    heads = ("tensor", "range", "its own rounding, dB", "all rounding so far, dB", "lost here, dB")
+    body = tag(
+        "body",
+        tag("header", tag("p", "Derm SDK · where int8 loses", class_="kicker"), tag("h1", name), tag("p", NOT_A_DEVICE)),
+        tag("main", paragraph(_EXPLAINED), table(heads, cells, "Signal to noise of every tensor, first to last")),
+        tag("footer", paragraph(NOT_A_DEVICE)),
+    )
+    return document(f"{name}: where int8 loses", body)
+
+
+_EXPLAINED = (
+    "Signal to noise in decibels against the float network on validation photos; 6 dB are one bit. A tensor whose own "
+    "rounding is poor has too wide a range for its values; where all rounding so far falls though its own is good, the "
+    "weights of the layer that writes it are to blame."
+)
 
 
 def worst(rows: Sequence[LayerError], count: int = 3) -> list[LayerError]:
@@ -140,13 +234,16 @@ class _Probe:
 def _decibels(values: NDArray[Any], error: float) -> float:
     """10 log10 of the variance of the signal over the mean squared error; at most 99."""
     signal = float(values.var())
-    return 99.0 if error <= signal * 1e-9 else 10 * float(np.log10(max(signal, 1e-12) / error))
+    return _EXACT if error <= signal * 1e-9 else 10 * float(np.log10(max(signal, 1e-12) / error))
 
 
 def _short(name: str) -> str:
-    """The last part of a tensor's name that a reader of the network knows."""
+    """The layer that a tensor's name speaks of: "tree_1/block0_project_conv_1/convolution1" is block0_project_conv."""
+    if name.startswith("StatefulPartitionedCall"):
+        return "output"
     parts = name.split(";")[0].split("/")
-    return parts[-2] if len(parts) > 1 and parts[-1].lower() in _OPERATIONS else parts[-1]
+    operation = parts[-1].rstrip("0123456789").lower() in _OPERATIONS
+    return (parts[-2] if len(parts) > 1 and operation else parts[-1]).removesuffix("_1")
 
 
 _OPERATIONS = {

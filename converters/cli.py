@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +16,17 @@ from derm_sdk.cli import DermCommand
 from derm_sdk.errors import FileError
 
 
-@click.command(cls=DermCommand, context_settings={"help_option_names": ["-h", "--help"]})
+class _WithAnalyse(DermCommand):
+    """The converter; but `derm-convert analyse ...` is the command `analyse`."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **options: Any) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        if words[:1] == ["analyse"]:
+            return analyse.main(words[1:], prog_name="derm-convert analyse", **options)
+        return super().main(words, prog_name, **options)
+
+
+@click.command(cls=_WithAnalyse, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="derm-convert")
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--keras", "network", type=click.Path(dir_okay=False, path_type=Path),
@@ -64,7 +77,7 @@ def main(
     """Convert the trained RUN, or a network that was trained elsewhere, into one .derm file.
 
     The converted model is compared with the trained one on the validation photos; when it answers differently beyond the
-    limits, nothing is written.
+    limits, nothing is written. 'derm-convert analyse RUN' names the layers where int8 loses.
     """
     if (run is None) == (network is None):
         raise click.UsageError("Name a RUN, or --keras with --spec and --data.", context)
@@ -105,6 +118,30 @@ def main(
         write_plain_graphs(read_bundle(output), plain)
     if page is not None:
         write_bytes(page, parity_page(report, about.name).encode())
+
+
+@click.command(cls=DermCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--graph", help="Which of the model's networks; the first unless given.")
+@click.option(
+    "--photos", default=12, show_default=True, type=click.IntRange(1, 1000), help="Validation photos to compare on."
+)
+@click.option("--report", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write all layers as a web page.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="The data set, when it has moved.")
+def analyse(run: Path, graph: str | None, photos: int, page: Path | None, data: Path | None) -> None:
+    """Name the layers of RUN that lose most by int8, compared with float tensor by tensor."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    from derm_toolkit.training.backend import load_keras
+
+    load_keras()
+    from derm_sdk.files import write_bytes
+
+    from .analysis import analyse_run, analysis_page, show_analysis
+
+    name, rows = analyse_run(run, graph, photos, data)
+    show_analysis(rows, name)
+    if page is not None:
+        write_bytes(page, analysis_page(rows, name).encode())
 
 
 def _adopted(network: Path, spec: Path, data: Path, folder: Path) -> Path:

@@ -25,7 +25,7 @@ from derm_toolkit.training.checkpoint import read_progress
 from derm_toolkit.training.commands import train as train_command
 from derm_toolkit.training.config import read_config
 from derm_toolkit.training.run import Run, read_run
-from derm_toolkit.training.train import Order, _check_refer_node, train
+from derm_toolkit.training.train import Order, check_refer_node, train
 
 from .tiny import make_data
 
@@ -225,10 +225,10 @@ def test_a_misspelt_label_to_refer_is_refused_before_anything_is_written(
 
 def test_a_tree_without_the_default_label_to_refer_is_only_noted(tiny_data: Dataset, tiny_config: Path):
     tree = Taxonomy.from_paths(("category", "condition"), [("benign", "wart"), ("inflammatory", "acne")])
-    notes = _check_refer_node(dataclasses.replace(tiny_data, taxonomy=tree), read_config(tiny_config))
+    notes = check_refer_node(dataclasses.replace(tiny_data, taxonomy=tree), read_config(tiny_config))
     assert len(notes) == 1
     assert "no label 'malignant', so no photo is referred" in notes[0]
-    assert _check_refer_node(tiny_data, read_config(tiny_config, ["calibration.refer_node="])) == []
+    assert check_refer_node(tiny_data, read_config(tiny_config, ["calibration.refer_node="])) == []
 
 
 def test_resuming_elsewhere_is_noted_and_the_first_record_kept(

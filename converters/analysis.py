@@ -27,7 +27,7 @@ from .equalisation import equalise
 from .errors import ConversionError
 from .folding import fold_batchnorm
 from .graphs import calibrated_graph, convert_graph
-from .ranges import rounding_error
+from .ranges import rounding_error, stride
 from .recipe import Recipe
 from .representative import stratified, with_extremes
 
@@ -215,8 +215,8 @@ class _Probe:
 
     def values(self, name: str) -> NDArray[np.float32]:
         """Some real values of a tensor after a run, the same places for every graph."""
-        stored = self._interpreter.get_tensor(self.places[name]).ravel()
-        stored = stored[:: max(1, stored.size // _SAMPLES)].astype(np.float32)
+        tensor = self._interpreter.get_tensor(self.places[name])
+        stored = tensor.ravel()[:: stride(tensor, _SAMPLES)].astype(np.float32)
         scale, zero = self._scale(name)
         return (stored - zero) * scale
 

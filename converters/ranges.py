@@ -8,6 +8,7 @@ too wide, and the scaled photo loses a third of its levels. Here every tensor ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class _Seen:
             self._reach *= 2
             pairs = self._counts.reshape(-1, 2).sum(axis=1)
             self._counts = np.concatenate([np.zeros(_BINS // 4), pairs, np.zeros(_BINS // 4)])
-        some = flat[:: max(1, flat.size // _SAMPLES)]
+        some = flat[:: stride(values, _SAMPLES)]
         places = ((some + self._reach) * (_BINS / 2 / self._reach)).astype(np.int64)
         self._counts += np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
 
@@ -89,6 +90,14 @@ class _Seen:
         ranges = [(self.low * shrink, self.high * shrink) for shrink in _SHRINKS]
         errors = [rounding_error(centres[taken], low, high, self._counts[taken]) for low, high in ranges]
         return ranges[int(np.argmin(errors))]
+
+
+def stride(values: NDArray[Any], count: int) -> int:
+    """The step at which about `count` values of a tensor are taken, in C order, such that all of its channels are."""
+    step = max(1, values.size // count)
+    while values.ndim and gcd(step, values.shape[-1]) > 1:
+        step += 1
+    return step
 
 
 def rounding_error(values: NDArray[Any], low: float, high: float, weights: NDArray[Any] | None = None) -> float:

@@ -11,7 +11,7 @@ from keras import layers
 from derm_converters.equalisation import equalise
 from derm_converters.folding import fold_batchnorm
 from derm_converters.graphs import calibrated_graph, convert_graph
-from derm_converters.ranges import rounding_error, with_measured_ranges
+from derm_converters.ranges import rounding_error, stride, with_measured_ranges
 from derm_converters.recipe import Recipe
 
 SIZE = 16
@@ -128,3 +128,11 @@ def test_what_is_read_by_something_else_than_a_convolution_is_left_alone():
     assert equalise(model, batches()) == 0
     after = [weight for layer in model.layers for weight in layer.get_weights()]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(1, 112, 112, 32), (1, 14, 14, 672), (1, 21), (1, 7, 7, 1152), (3,)])
+def test_values_are_taken_of_every_channel(shape):
+    channels = np.arange(shape[-1]) + np.zeros(shape, int)
+    step = stride(channels, 2000)
+    taken = channels.ravel()[::step]
+    assert len(np.unique(taken)) == shape[-1] and len(taken) >= min(channels.size, 1500)

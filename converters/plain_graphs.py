@@ -43,7 +43,7 @@ def spec_sheet(bundle: Bundle) -> str:
         "",
         f"Photos: upright RGB, fit `{shape.fit}`, exact area average to {shape.size} x {shape.size}, preprocessing version "
         f"{shape.version} of the Derm SDK's docs/preprocessing.md. `derm_sdk.prepare(photo, size={shape.size}, "
-        f"fit={shape.fit!r}, inputs=(...))` gives the bytes. Another resize gives other answers.",
+        f"fit={shape.fit!r}, inputs=(...), decode={shape.decode!r})` gives the bytes. Another resize gives other answers.",
         "",
         "P(label | given) = softmax((logits + offset) / temperature), both in calibration.json; P(label) = P(given) * "
         "P(label | given); a parent is the sum of its children (taxonomy.json). Logits = scale * (stored - zero point). "

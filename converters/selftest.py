@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derm_sdk.bundle import Bundle, read_bundle
-from derm_sdk.image import Pixels, read_image
+from derm_sdk.image import Pixels, decode
+from derm_sdk.preprocess import least_side
 from derm_sdk.probes import ENTRY, VERSION, fingerprint, prepared, probabilities
 from derm_sdk.runtime import Network
 from derm_sdk.selftest import surroundings
@@ -23,6 +24,7 @@ DECODED_LEVELS, DECODED_MEAN = 8.0, 1.0  # JPEG decoders that follow the standar
 LEAST_STEPS, LEAST_FLOAT = 2.0, 1e-3  # the last bits of a float32 logit belong to the order of the sums
 KERNELS = 2.0  # times the difference that was seen: other kernels than the ones at hand may be a little further apart
 PROBABILITY = 0.05
+KEPT_BYTES = 200_000  # of decoded pixels; of a larger picture only their fingerprint is recorded
 
 
 def record(packed: bytes) -> dict[str, bytes]:
@@ -38,14 +40,16 @@ def record(packed: bytes) -> dict[str, bytes]:
     attachments: dict[str, bytes] = {}
     rows: list[dict[str, Any]] = []
     apart = {graph.id: LEAST_STEPS if graph.output.dtype == "uint8" else LEAST_FLOAT for graph in bundle.graphs}
-    for name, (file, skin_type, lossy) in drawn_files().items():
-        pixels = read_image(file)
+    least = least_side(bundle.preprocessing.size, bundle.preprocessing.decode)
+    for name, (file, skin_type, lossy) in (drawn_files() | reducible_file(least)).items():
+        pixels = decode(file, least=least).pixels
         inputs = prepared(bundle, pixels, skin_type)
         outputs = {graph: network.stored_output(inputs) for graph, network in networks.items()}
         for graph, other in _other_kernels(bundle, inputs).items():
             difference = np.abs(other.astype(np.float64) - outputs[graph]).max()
             apart[graph] = max(apart[graph], KERNELS * float(difference))
-        attachments |= {f"probes/{name}": file, f"probes/{name}.rgb": pixels.tobytes()}
+        kept = pixels.nbytes <= KEPT_BYTES
+        attachments |= {f"probes/{name}": file} | ({f"probes/{name}.rgb": pixels.tobytes()} if kept else {})
         rows.append(
             {
                 "name": name,
@@ -56,6 +60,7 @@ def record(packed: bytes) -> dict[str, bytes]:
                 "inputs": {kind: fingerprint(array) for kind, array in inputs.items()},
                 "outputs": {graph: values.tolist() for graph, values in outputs.items()},
                 "probabilities": probabilities(bundle, outputs).tolist(),
+                **({} if kept else {"decoded": fingerprint(pixels)}),
             }
         )
     tolerances = {"decoded": DECODED_LEVELS, "decoded_mean": DECODED_MEAN, "outputs": apart, "probability": PROBABILITY}
@@ -98,6 +103,14 @@ def drawn_files() -> dict[str, tuple[bytes, int | None, bool]]:
         "flat.png": (_file(np.full((40, 50, 3), (201, 148, 120), np.uint8), "PNG"), None, False),
         "large.png": (_file(_drawn(263, 233, 10), "PNG"), None, False),
     }
+
+
+def reducible_file(least: int | None) -> dict[str, tuple[bytes, int | None, bool]]:
+    """The picture that is decoded at half its size, as `drawn_files` gives its own; none for a model that never reduces."""
+    if least is None:
+        return {}
+    picture = Image.fromarray(_drawn(303, 229, 11)).resize((2 * least + 151, 2 * least + 7), Image.Resampling.BILINEAR)
+    return {"reducible.jpg": (_file(picture, "JPEG", quality=70), None, True)}
 
 
 def _file(picture: Pixels | NDArray[np.uint16] | Image.Image, kind: str, **options: Any) -> bytes:

@@ -19,9 +19,9 @@ import numpy as np
 from .bundle import read_bundle
 from .classifier import Classifier
 from .errors import OptionError
-from .image import Pixels, read_image
+from .image import Decoded, Pixels, decode
 from .inputs import network_inputs
-from .preprocess import native, resize
+from .preprocess import least_side, native, resize
 from .runtime import Network
 
 COLD_STARTS = 5
@@ -66,7 +66,7 @@ class Measured:
     """One model on one photo.
 
     Attributes:
-        model: {"file", "id", "version", "megabytes", "precision"}.
+        model: {"file", "id", "version", "megabytes", "precision", "decode"}.
         photo: what it is, in words.
         steps: {name: Timing}, in the order of the way, with one thread; "classify" is the whole way of one photo.
         by_threads: {threads: {"graphs" | "classify": Timing}}.
@@ -90,6 +90,11 @@ class Measured:
         return f"{worst}: {100 * shares[worst] / sum(way.values()):.0f} % of a photo's time. {self._advice(worst)}"
 
     def _advice(self, worst: str) -> str:
+        if worst == "decode" and self.model["decode"] == "full":
+            return (
+                "A smaller JPEG, pixels that the camera has decoded already, or a model that was trained with "
+                "decode = 'reduced' would be quicker."
+            )
         if worst == "decode":
             return "A smaller JPEG, or pixels that the camera has decoded already, would be quicker."
         if worst == "prepare" and native is None:
@@ -160,8 +165,8 @@ def measure(
         if path is None:
             path = str(Path(folder) / "drawn.jpg")
             Path(path).write_bytes(drawn_photo())
-        pixels = read_image(path)
-        size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels, {Path(path).stat().st_size / 1e6:.1f} MB"
+        whole = decode(path)
+        size = f"{whole.width} x {whole.height} pixels, {Path(path).stat().st_size / 1e6:.1f} MB"
         described = f"drawn, {size}" if photo is None else f"{photo}, {size}"
         subjects = [_Subject(model, path, most) for model in models]
         for _ in range(repeats):
@@ -227,12 +232,12 @@ class _Subject:
     def repeat(self) -> None:
         """Every step once."""
         self._timed(OPEN, Classifier, self.path)
-        pixels = self._timed("decode", read_image, self.photo)
-        rgb, inputs = self._timed("prepare", self._prepared, pixels)
+        photo = self._timed("decode", self._decoded)
+        rgb, inputs = self._timed("prepare", self._prepared, photo.pixels)
         logits = {
             network.spec.id: self._timed(f"graph {network.spec.id}", network.logits, inputs) for network in self.networks[1]
         }
-        self._timed("compose and tell", self.classifiers[1]._told, pixels, rgb, logits, None, "all")
+        self._timed("compose and tell", self.classifiers[1]._told, photo, rgb, logits, None, "all")
         for threads, classifier in self.classifiers.items():
             self._timed(f"graphs {threads}", self._run, threads, inputs)
             self._timed(f"{WHOLE} {threads}", classifier.classify, self.photo)
@@ -255,6 +260,7 @@ class _Subject:
             "id": manifest["id"],
             "version": manifest["version"],
             "precision": str(precision or "precision not stated"),
+            "decode": self.bundle.preprocessing.decode,
             "megabytes": self.bundle.size_bytes / 1e6,
         }
         timings = {name: Timing(tuple(times)) for name, times in self.times.items()}
@@ -263,6 +269,10 @@ class _Subject:
         steps = {name: timings[name] for name in order} | {WHOLE: timings[f"{WHOLE} 1"]}
         by_threads = {n: {name: timings[f"{name} {n}"] for name in ("graphs", WHOLE)} for n in self.classifiers}
         return Measured(model, photo, steps, by_threads, self.memory)
+
+    def _decoded(self) -> Decoded:
+        shape = self.bundle.preprocessing
+        return decode(self.photo, least=least_side(shape.size, shape.decode))
 
     def _prepared(self, pixels: Pixels) -> tuple[Pixels, dict[str, Pixels]]:
         rgb = resize(pixels, self.bundle.preprocessing.size, self.bundle.preprocessing.fit)

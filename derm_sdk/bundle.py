@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How photos become inputs: `size` in pixels, `fit`, and how they are decoded ("full": at their full size)."""
+    """How photos become inputs: `size` in pixels, `fit`, and how JPEGs are decoded ("full" or "reduced", see `prepare`)."""
 
     size: int
     fit: str
@@ -293,9 +293,7 @@ def _check_digests(manifest: Mapping[str, Any], entries: Mapping[str, memoryview
 
 def _preprocessing(row: Mapping[str, Any]) -> Preprocessing:
     found = Preprocessing(row["size"], row["fit"], row["decode"], row["version"])
-    check_options(found.size, found.fit, ("rgb",))
-    if found.decode != "full":
-        raise BundleError(f"Unknown way of decoding {found.decode!r}; this version knows 'full'.")
+    check_options(found.size, found.fit, ("rgb",), found.decode)
     if found.version != PREPROCESSING_VERSION or isinstance(found.version, bool):
         raise BundleError(
             f"The model needs preprocessing version {found.version!r}; this version of derm-sdk has {PREPROCESSING_VERSION}."

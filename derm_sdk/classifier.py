@@ -18,9 +18,9 @@ from .errors import DermError, OptionError
 from .explanation import Explanation, check_explains, explained, target_of, target_of_answer
 from .fitzpatrick import check_fitzpatrick
 from .heat import Frame
-from .image import ImageSource, Pixels, read_image
+from .image import Decoded, ImageSource, Pixels, decode
 from .inputs import network_inputs
-from .preprocess import resize
+from .preprocess import least_side, resize
 from .prior import check_prior, prior_factors, reweighted
 from .result import Prediction, Quality, Result
 from .routing import check_routing, composed, run_graphs
@@ -79,7 +79,7 @@ class Classifier:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The size and fit that photos are prepared with."""
+        """How photos are decoded, fitted and resized."""
         return self.bundle.preprocessing
 
     def classify(
@@ -111,10 +111,9 @@ class Classifier:
         shares, factors = self._prior if prior is None else self._read_prior(prior, routing)
         if factors is not None:
             routing = _with_prior(routing)
-        pixels = read_image(image, channels)
-        rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
+        photo, rgb = self._seen(image, channels)
         logits = self._run(rgb, skin_type, routing)
-        return self._told(pixels, rgb, logits, skin_type, routing, shares, factors)
+        return self._told(photo, rgb, logits, skin_type, routing, shares, factors)
 
     def classify_many(self, images: Iterable[ImageSource], **options: Any) -> Iterator[Result]:
         """Classifies one photo after another, in order, holding one at a time.
@@ -156,8 +155,7 @@ class Classifier:
         check_explains(able)  # before the photo is read and run
         asked = None if node is None else target_of(self.composition, able, node)
         skin_type = check_fitzpatrick(fitzpatrick)
-        pixels = read_image(image, channels)
-        rgb = resize(pixels, self.preprocessing.size, self.preprocessing.fit)
+        photo, rgb = self._seen(image, channels)
         logits = self._run(rgb, skin_type, "all")
         nodes = composed(self.composition, self.calibration, logits)
         answer = self.calibration.answers(self.composition, nodes[None])[0]
@@ -165,7 +163,7 @@ class Classifier:
         graph = target.head.graph
         weights = target.score_weights(self.calibration.probabilities(graph, logits[graph][None])[0])
         evidence = self._evidence_of(graph, network_inputs(rgb, skin_type, self.bundle.input_kinds)) @ weights
-        frame = Frame.of(pixels.shape[1], pixels.shape[0], self.preprocessing.fit)
+        frame = Frame.of(photo.width, photo.height, self.preprocessing.fit)
         return explained(found, float(nodes[self.composition.column(found)]), target, "cam", evidence, rgb, frame)
 
     def logits(self, rgb: Pixels, *, fitzpatrick: int | str | None = None) -> dict[str, Floats]:
@@ -219,6 +217,12 @@ class Classifier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _seen(self, image: ImageSource, channels: str = "rgb") -> tuple[Decoded, Pixels]:
+        """The photo as it was read, and the square that the networks see, uint8 [size, size, 3]."""
+        shape = self.preprocessing
+        photo = decode(image, channels, least_side(shape.size, shape.decode))
+        return photo, resize(photo.pixels, shape.size, shape.fit)
+
     def _run(self, rgb: Pixels, skin_type: int | None, routing: str) -> dict[str, Floats]:
         prepared = network_inputs(rgb, skin_type, self.bundle.input_kinds)
         with self._lock:
@@ -236,8 +240,7 @@ class Classifier:
 
     def _all_nodes(self, image: ImageSource, skin_type: int | None) -> Floats:
         """Probabilities of all nodes, float64 [nodes], without a prior."""
-        rgb = resize(read_image(image), self.preprocessing.size, self.preprocessing.fit)
-        return composed(self.composition, self.calibration, self._run(rgb, skin_type, "all"))
+        return composed(self.composition, self.calibration, self._run(self._seen(image)[1], skin_type, "all"))
 
     def _evidence_of(self, graph: str, prepared: dict[str, Pixels]) -> Floats:
         with self._lock:
@@ -250,7 +253,7 @@ class Classifier:
 
     def _told(
         self,
-        pixels: Pixels,
+        photo: Decoded,
         rgb: Pixels,
         logits: dict[str, Floats],
         skin_type: int | None,
@@ -263,15 +266,14 @@ class Classifier:
         if factors is not None:
             nodes = reweighted(self.composition, nodes[None], factors)[0]
         skipped = tuple(graph.id for graph in self.bundle.graphs if graph.id not in logits)
-        quality = self._quality(pixels, rgb, logits[self.composition.root.graph])
+        quality = self._quality(photo, rgb, logits[self.composition.root.graph])
         return self._result(nodes, quality, skin_type, routing, skipped, shares)
 
-    def _quality(self, pixels: Pixels, rgb: Pixels, root_logits: Floats) -> Quality:
+    def _quality(self, photo: Decoded, rgb: Pixels, root_logits: Floats) -> Quality:
         measures = quality_measures(rgb, root_logits)
         problems = quality_problems(measures, self.calibration.quality)
-        side = min(pixels.shape[:2])
-        if side < self.preprocessing.size // 2:
-            problems.append(f"too small ({pixels.shape[1]} x {pixels.shape[0]} pixels)")
+        if min(photo.width, photo.height) < self.preprocessing.size // 2:
+            problems.append(f"too small ({photo.width} x {photo.height} pixels)")
         return Quality(tuple(problems), measures)
 
     def _result(

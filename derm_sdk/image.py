@@ -11,6 +11,7 @@ import os
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
@@ -34,6 +35,7 @@ _FIRST_BYTES = {
 MAX_PIXELS = 100_000_000
 MAX_SIDE = 65_535  # JPEG's own limit; with it every sum of the preprocessing fits 64 bits
 MAX_FILE_BYTES = 1 << 30
+_REDUCTIONS = (8, 4, 2)  # what every JPEG decoder of libjpeg's kind can do: 1, 2 or 4 samples of a block's 8
 _STRIP_ROWS = 64
 _ALPHA_MODES = ("RGBA", "LA", "P", "PA")  # Pillow's modes that have alpha, or may have it in their palette
 _OPAQUE_MODES = ("RGB", "RGBX", "L", "1", "CMYK", "YCbCr")
@@ -50,8 +52,22 @@ _AS_STORED: dict[int, Callable[[Pixels], Pixels]] = {
 }
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A picture that was read.
+
+    Attributes:
+        pixels: upright RGB uint8 [height, width, 3].
+        width, height: of the upright picture at its full size; those of `pixels` unless it was decoded at a reduced one.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+
+
 def read_image(source: ImageSource, channels: str = "rgb") -> Pixels:
-    """Reads a picture as upright RGB.
+    """Reads a picture as upright RGB, at its full size.
 
     Args:
         source: a path, the bytes of a file, an open binary file (read from where it stands), a uint8
@@ -65,18 +81,34 @@ def read_image(source: ImageSource, channels: str = "rgb") -> Pixels:
         FileError: the path or the file object cannot be read.
         OptionError: `channels` is neither "rgb" nor "bgr".
     """
+    return decode(source, channels).pixels
+
+
+def decode(source: ImageSource, channels: str = "rgb", least: int | None = None) -> Decoded:
+    """Reads a picture as upright RGB, a large JPEG at a reduced size where that is asked for.
+
+    Args:
+        source, channels: as for `read_image`.
+        least: a JPEG file is decoded at 1/8, 1/4 or 1/2 of its size, the smallest at which both sides, rounded down, are
+            this long or longer. None: at its full size, as every other format, array and Pillow object always is.
+    Returns:
+        The pixels, and the size of the whole picture.
+    Raises:
+        ImageError, FileError, OptionError: as `read_image`.
+    Source: docs/preprocessing.md, "Reduced JPEG".
+    """
     if channels not in ("rgb", "bgr"):
         raise OptionError(f"channels must be 'rgb' or 'bgr'; got {channels!r}." + closest(channels, ("rgb", "bgr")))
     if isinstance(source, np.ndarray):
-        return _from_array(np.asarray(source), channels)
+        return _whole(_from_array(np.asarray(source), channels))
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode(io.BytesIO(_contiguous(source)), "the bytes given")
+        return _decode(io.BytesIO(_contiguous(source)), "the bytes given", least)
     if isinstance(source, (str, os.PathLike)):
-        return _from_path(os.fsdecode(source))
+        return _from_path(os.fsdecode(source), least)
     if hasattr(source, "getexif"):
-        return _from_pil(cast("Image.Image", source), "the Pillow object")
+        return _whole(_from_pil(cast("Image.Image", source), "the Pillow object"))
     if hasattr(source, "read"):
-        return _decode(io.BytesIO(_read_all(source)), "the file object")
+        return _decode(io.BytesIO(_read_all(source)), "the file object", least)
     raise ImageError(
         f"An image must be a path, bytes, a binary file, a uint8 array or a PIL image; got {type(source).__name__}."
     )
@@ -88,12 +120,16 @@ def _contiguous(data: bytes | bytearray | memoryview) -> bytes | bytearray | mem
     return data
 
 
-def _from_path(path: str) -> Pixels:
+def _whole(pixels: Pixels) -> Decoded:
+    return Decoded(pixels, pixels.shape[1], pixels.shape[0])
+
+
+def _from_path(path: str, least: int | None) -> Decoded:
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise ImageError(f"{path!r} is larger than 1 GiB, which no photo is.")
-            return _decode(file, repr(path))
+            return _decode(file, repr(path), least)
     except DermError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
@@ -131,7 +167,7 @@ def _from_array(array: NDArray[Any], channels: str) -> Pixels:
     return pixels
 
 
-def _decode(file: BinaryIO, name: str) -> Pixels:
+def _decode(file: BinaryIO, name: str, least: int | None) -> Decoded:
     from PIL import Image
 
     try:
@@ -145,7 +181,14 @@ def _decode(file: BinaryIO, name: str) -> Pixels:
         with _open(kind, file) as picture:
             _check_size(picture.width, picture.height, name)
             _refuse_what_pillow_misreads(picture, head, name)
-            return _from_pil(picture, name)
+            width, height = picture.size
+            if kind == "JPEG" and least is not None:
+                _reduce(picture, least)
+            reduced = picture.size != (width, height)
+            pixels = _from_pil(picture, name)
+            if not reduced:
+                return _whole(pixels)
+            return Decoded(pixels, *((height, width) if _orientation(picture) >= 5 else (width, height)))
     except DermError:
         raise
     except Image.DecompressionBombError as error:  # a WebP, whose canvas Pillow makes before its size is known here
@@ -169,6 +212,14 @@ def _open(kind: str, file: BinaryIO) -> ImageFile.ImageFile:
     if kind == "JPEG":
         return JpegImagePlugin.jpeg_factory(file)
     return PngImagePlugin.PngImageFile(file) if kind == "PNG" else BmpImagePlugin.BmpImageFile(file)
+
+
+def _reduce(picture: ImageFile.ImageFile, least: int) -> None:
+    """Sets an opened JPEG to be decoded at the smallest size that still has `least` pixels along both sides."""
+    for divisor in _REDUCTIONS:
+        if min(picture.size) // divisor >= least:
+            picture.draft(None, (picture.width // divisor, picture.height // divisor))
+            return
 
 
 def _refuse_what_pillow_misreads(picture: ImageFile.ImageFile, head: bytes, name: str) -> None:

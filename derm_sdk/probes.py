@@ -31,7 +31,9 @@ class Probe:
 
     Attributes:
         name: of its file, such as "turned.jpg".
-        file: the picture as it would come from a camera. pixels: what it was decoded to, uint8 [height, width, 3].
+        file: the picture as it would come from a camera. pixels: what it was decoded to, uint8 [height, width, 3]; None of a
+            picture too large to keep, which tests the decoding and the whole way alone.
+        width, height: of the decoded pixels. decoded: their fingerprint.
         lossy: whether two sound decoders may differ in it.
         fitzpatrick: the skin type told with it, 1..6 or None.
         inputs: {kind: fingerprint of the prepared bytes}, as `fingerprint` makes it.
@@ -41,7 +43,10 @@ class Probe:
 
     name: str
     file: bytes
-    pixels: Pixels
+    pixels: Pixels | None
+    width: int
+    height: int
+    decoded: Mapping[str, str]
     lossy: bool
     fitzpatrick: int | None
     inputs: Mapping[str, Mapping[str, str]]
@@ -97,15 +102,19 @@ def read_probes(bundle: Bundle) -> tuple[list[Probe], Tolerances, dict[str, str]
 
 def _probe(row: Mapping[str, Any], bundle: Bundle) -> Probe:
     name, width, height = row["name"], row["width"], row["height"]
-    raw = bundle.attachments[f"probes/{name}.rgb"]
     nodes = np.asarray(row["probabilities"], np.float64)
+    raw = None if "decoded" in row else bundle.attachments[f"probes/{name}.rgb"]
+    pixels = None if raw is None else np.frombuffer(raw, np.uint8).reshape(height, width, 3)
     outputs = {graph.id: np.asarray(row["outputs"][graph.id], graph.output.dtype) for graph in bundle.graphs}
     if nodes.shape != (len(bundle.taxonomy.nodes),) or any(outputs[g.id].shape != (len(g.labels),) for g in bundle.graphs):
         raise BundleError(f"{ENTRY} records another number of nodes or labels of {name!r} than the model has.")
     return Probe(
         name=str(name),
         file=bundle.attachments[f"probes/{name}"],
-        pixels=np.frombuffer(raw, np.uint8).reshape(height, width, 3),
+        pixels=pixels,
+        width=int(width),
+        height=int(height),
+        decoded=_fingerprint(row["decoded"]) if pixels is None else fingerprint(pixels),
         lossy=bool(row["lossy"]),
         fitzpatrick=check_fitzpatrick(row["fitzpatrick"]),
         inputs={kind: _fingerprint(row["inputs"][kind]) for kind in bundle.input_kinds},

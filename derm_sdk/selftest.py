@@ -18,9 +18,9 @@ from . import preprocess
 from .bundle import Bundle, GraphSpec
 from .composition import Floats
 from .errors import DermError
-from .image import Pixels, read_image
+from .image import Pixels, decode
 from .inputs import network_inputs
-from .preprocess import FITS, resize, resize_definition
+from .preprocess import FITS, least_side, resize, resize_definition
 from .probes import Probe, Tolerances, fingerprint, prepared, probabilities, read_probes, sampled
 from .runtime import package_version
 
@@ -189,42 +189,59 @@ class _Comparison:
     def walk(self, probe: Probe, outputs: Outputs, answer: Answer) -> Iterator[tuple[str, _Compared]]:
         """Yields (stage, comparison), each stage from the record of the one before, and the whole way at last."""
         yield STAGES[0], self.decoded(probe)
-        inputs = prepared(self.bundle, probe.pixels, probe.fitzpatrick)
+        if probe.pixels is not None:
+            yield from self.from_pixels(probe, probe.pixels, outputs)
+        try:
+            yield STAGES[4], self.probabilities(probe, answer(probe.file, probe.fitzpatrick), self.tolerances.probability)
+        except DermError as error:
+            yield STAGES[4], _Compared("different", f"{probe.name} could not be classified: {error}")
+
+    def from_pixels(self, probe: Probe, pixels: Pixels, outputs: Outputs) -> Iterator[tuple[str, _Compared]]:
+        """The stages between the decoded pixels and the probabilities."""
+        inputs = prepared(self.bundle, pixels, probe.fitzpatrick)
         for kind, array in inputs.items():
-            yield STAGES[1], self.prepared(probe, kind, array)
+            yield STAGES[1], self.prepared(probe, pixels, kind, array)
         stored = outputs(inputs)
         for graph in self.bundle.graphs:
             yield STAGES[2], self.output(probe, graph, stored[graph.id])
         changed = "Usual cause: the calibration, the scale of an output or the tree was changed."
         found = probabilities(self.bundle, probe.outputs)
         yield STAGES[3], self.probabilities(probe, found, EXACT_PROBABILITY, changed)
-        try:
-            yield STAGES[4], self.probabilities(probe, answer(probe.file, probe.fitzpatrick), self.tolerances.probability)
-        except DermError as error:
-            yield STAGES[4], _Compared("different", f"{probe.name} could not be classified: {error}")
 
     def decoded(self, probe: Probe) -> _Compared:
         """The file against the recorded pixels."""
+        shape = self.bundle.preprocessing
         try:
-            found = read_image(probe.file)
+            found = decode(probe.file, least=least_side(shape.size, shape.decode)).pixels
         except DermError as error:
             return _Compared("different", f"{probe.name} cannot be read here: {error}")
-        if np.array_equal(found, probe.pixels):
+        if found.shape[:2] != (probe.height, probe.width):
+            return self._another_size(found, probe)
+        if fingerprint(found)["sha256"] == probe.decoded["sha256"]:
             return _SAME
-        if found.shape != probe.pixels.shape:
-            sizes = [f"{shape[1]} x {shape[0]}" for shape in (found.shape, probe.pixels.shape)]
-            turned = found.shape[:2] == probe.pixels.shape[1::-1]
-            cause = "Usual cause: the EXIF orientation is not applied." if turned else ""
-            return _Compared("different", f"{probe.name} is {sizes[0]} pixels here, {sizes[1]} in the record.", cause)
-        apart = np.abs(found.astype(np.int16) - probe.pixels)
+        sample = np.frombuffer(bytes.fromhex(probe.decoded["sample"]), np.uint8)
+        seen = found if probe.pixels is not None else sampled(found.ravel())
+        apart = np.abs(seen.astype(np.int16) - (sample if probe.pixels is None else probe.pixels))
         text = f"{probe.name} differs by up to {apart.max()} levels, {apart.mean():.2f} on average."
         if probe.lossy and apart.max() <= self.tolerances.decoded and apart.mean() <= self.tolerances.decoded_mean:
             return _Compared("close", text, self._versions("Another version of the decoder", "pillow", "jpeg", "webp"))
         return _Compared("different", text, self._decoding_cause(found, probe))
 
+    def _another_size(self, found: Pixels, probe: Probe) -> _Compared:
+        height, width = found.shape[:2]
+        text = f"{probe.name} is {width} x {height} pixels here, {probe.width} x {probe.height} in the record."
+        if (height, width) == (probe.width, probe.height):
+            return _Compared("different", text, "Usual cause: the EXIF orientation is not applied.")
+        reduced = self.bundle.preprocessing.decode == "reduced"
+        return _Compared("different", text, "Usual cause: large JPEGs are not decoded at a reduced size." if reduced else "")
+
     def _decoding_cause(self, found: Pixels, probe: Probe) -> str:
+        if probe.pixels is None:
+            return self._versions("Usual cause: another decoder", "pillow", "jpeg")
+        pixels = probe.pixels
+
         def near(other: Pixels) -> bool:
-            return float(np.abs(other.astype(np.int16) - probe.pixels).mean()) < 2
+            return float(np.abs(other.astype(np.int16) - pixels).mean()) < 2
 
         if near(found[..., ::-1]):
             return "Usual cause: red and blue are swapped, BGR was given as RGB."
@@ -232,7 +249,7 @@ class _Comparison:
             return "Usual cause: the EXIF orientation is not applied, or twice."
         return self._versions("Usual cause: another decoder", "pillow", "jpeg", "webp")
 
-    def prepared(self, probe: Probe, kind: str, array: Pixels) -> _Compared:
+    def prepared(self, probe: Probe, pixels: Pixels, kind: str, array: Pixels) -> _Compared:
         """One prepared input against its recorded fingerprint."""
         wanted = probe.inputs[kind]
         if fingerprint(array)["sha256"] == wanted["sha256"]:
@@ -243,20 +260,20 @@ class _Comparison:
         if found.shape == sample.shape:
             apart = np.abs(found.astype(np.int16) - sample)
             by = f"at {np.count_nonzero(apart)} of {len(apart)} places looked at, by up to {apart.max()} levels"
-        return _Compared("different", f"{kind!r} of {probe.name} differs {by}.", self._preparing_cause(probe, kind))
+        return _Compared("different", f"{kind!r} of {probe.name} differs {by}.", self._preparing_cause(probe, pixels, kind))
 
-    def _preparing_cause(self, probe: Probe, kind: str) -> str:
+    def _preparing_cause(self, probe: Probe, pixels: Pixels, kind: str) -> str:
         size, fit = self.bundle.preprocessing.size, self.bundle.preprocessing.fit
 
         def gives(rgb: Pixels) -> bool:
             return fingerprint(network_inputs(rgb, probe.fitzpatrick, [kind])[kind]) == probe.inputs[kind]
 
         for other in FITS:
-            if other != fit and gives(resize(probe.pixels, size, other)):
+            if other != fit and gives(resize(pixels, size, other)):
                 return f"Usual cause: the wrong fit; the recorded bytes are those of {other!r}, and {fit!r} was used."
-        if gives(resize(np.ascontiguousarray(probe.pixels[..., ::-1]), size, fit)):
+        if gives(resize(np.ascontiguousarray(pixels[..., ::-1]), size, fit)):
             return "Usual cause: red and blue are swapped, BGR was given as RGB."
-        if gives(resize_definition(probe.pixels, size, fit)):
+        if gives(resize_definition(pixels, size, fit)):
             return (
                 "Usual cause: another resize than the definition, or a damaged compiled core; reinstall derm-sdk, or set "
                 "DERM_SDK_NATIVE=0 to do without the core."

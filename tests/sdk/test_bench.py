@@ -59,12 +59,12 @@ def test_percentiles_are_those_of_the_repetitions():
     assert (timing.p50, timing.p95) == (50, 95)
 
 
-def told(decode=1.0, prepare=1.0, graph=1.0, two=None, precision="int8", megabytes=4.0, name="a.derm"):
+def told(decode=1.0, prepare=1.0, graph=1.0, two=None, precision="int8", megabytes=4.0, name="a.derm", way="full"):
     times = {"cold start": 500, "open": 90, "decode": decode, "prepare": prepare, "graph x": graph, "classify": 99.0}
     steps = {step: Timing((float(time),)) for step, time in times.items()}
     threads = {1: graph, 2: graph if two is None else two}
     by_threads = {n: {"graphs": Timing((float(t),)), "classify": Timing((9.0,))} for n, t in threads.items()}
-    model = {"file": name, "id": "m", "version": "1", "precision": precision, "megabytes": megabytes}
+    model = {"file": name, "id": "m", "version": "1", "precision": precision, "megabytes": megabytes, "decode": way}
     return Measured(model, "drawn", steps, by_threads, {})
 
 
@@ -72,6 +72,10 @@ def told(decode=1.0, prepare=1.0, graph=1.0, two=None, precision="int8", megabyt
     ("measured", "limit"),
     [
         (told(decode=8), "decode: 80 % of a photo's time. A smaller JPEG"),
+        (
+            told(decode=8, way="reduced"),
+            "decode: 80 % of a photo's time. A smaller JPEG, or pixels that the camera has",
+        ),
         (told(graph=8, two=4), "graphs: 80 % of a photo's time. With 2 threads the graphs take 0.50 of the time."),
         (told(graph=8, precision="float32"), "graphs: 80 % of a photo's time. An int8 model would be quicker."),
         (told(graph=8), "graphs: 80 % of a photo's time. Only a smaller network would be quicker."),

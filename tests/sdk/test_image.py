@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from derm_sdk.errors import FileError, ImageError, OptionError
-from derm_sdk.image import MAX_SIDE, read_image
+from derm_sdk.image import MAX_SIDE, decode, read_image
+from derm_sdk.preprocess import prepare
 
 from ..vectors import files
 from ..vectors.files import bmp, exif_block, png, save
@@ -312,6 +313,55 @@ def test_markers_and_component_ids_tell_the_colours_of_a_jpeg():
         assert np.array_equal(read_image(files.with_segments(bare, files.adobe(transform))), expected)
     both = files.jpeg_segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0") + files.adobe(0)
     assert np.array_equal(read_image(files.with_segments(bare, both)), as_ycc)
+
+
+# --- Reduced sizes ----------------------------------------------------------------------------------------------------
+
+
+TALL = np.tile(SMOOTH, (10, 7, 1))[:399, :301]
+
+
+@pytest.mark.parametrize(("least", "divisor"), [(1, 8), (37, 8), (38, 4), (75, 4), (76, 2), (150, 2), (151, 1), (None, 1)])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_large_enough(least: int | None, divisor: int, options: dict):
+    cv2 = pytest.importorskip("cv2")
+    data = encode(TALL, "JPEG", quality=90, **options)
+    flags = {1: "COLOR", 2: "REDUCED_COLOR_2", 4: "REDUCED_COLOR_4", 8: "REDUCED_COLOR_8"}
+    reference = cv2.imdecode(np.frombuffer(data, np.uint8), getattr(cv2, f"IMREAD_{flags[divisor]}"))[..., ::-1]
+    found = decode(data, least=least)
+    assert found.pixels.shape == (-(-399 // divisor), -(-301 // divisor), 3)
+    assert np.array_equal(found.pixels, reference)
+    assert (found.width, found.height) == (301, 399)
+
+
+def test_a_reduced_jpeg_is_turned_and_tells_its_upright_size():
+    found = decode(encode(TALL, "JPEG", exif=exif(6)), least=50)
+    assert found.pixels.shape == (76, 100, 3)
+    assert (found.width, found.height) == (399, 301)
+    assert np.array_equal(found.pixels, decode(encode(TALL, "JPEG"), least=50).pixels[::-1].swapaxes(0, 1))
+
+
+def test_the_first_picture_of_an_mpo_is_reduced_and_gray_and_cmyk_too():
+    plain = decode(encode(TALL, "JPEG", quality=90), least=50).pixels
+    several = save(Image.fromarray(TALL), "MPO", quality=90, save_all=True, append_images=[Image.fromarray(SMOOTH)])
+    assert np.array_equal(decode(several, least=50).pixels, plain)
+    for mode in ("L", "CMYK"):
+        assert decode(save(Image.fromarray(TALL).convert(mode), "JPEG"), least=50).pixels.shape == (100, 76, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "WEBP"])
+def test_other_formats_arrays_and_pillow_objects_are_never_reduced(kind: str):
+    for source in (encode(TALL, kind), TALL, Image.open(io.BytesIO(encode(TALL, "JPEG")))):
+        assert decode(source, least=10).pixels.shape == TALL.shape
+
+
+def test_prepare_reduces_to_twice_its_size_when_asked():
+    data = encode(TALL, "JPEG", quality=90)
+    reduced = prepare(data, 37, decode="reduced")["rgb"]  # half of 301 is 150, a quarter 75: at least 2 x 37
+    assert np.array_equal(reduced, prepare(decode(data, least=75).pixels, 37)["rgb"])
+    assert not np.array_equal(reduced, prepare(data, 37)["rgb"])
+    with pytest.raises(OptionError, match="Unknown way of decoding 'half'"):
+        prepare(data, 37, decode="half")
 
 
 def test_a_cmyk_jpeg_is_inverted_with_and_without_adobes_marker():

@@ -1,6 +1,7 @@
 """Faults are planted, one at a time, on the photo's way; the self-test must name the stage."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import subprocess
@@ -82,9 +83,12 @@ def assert_first(found, stage, words):
 
 
 def test_bgr_given_as_rgb(monkeypatch):
-    right = image.read_image
+    def swapped(*args, **options):
+        photo = image.decode(*args, **options)
+        return dataclasses.replace(photo, pixels=photo.pixels[..., ::-1])
+
     for module in (selftest, classifier):
-        monkeypatch.setattr(module, "read_image", lambda *args: right(*args)[..., ::-1])
+        monkeypatch.setattr(module, "decode", swapped)
     assert_first(run_test(), "decoded pixels", "red and blue are swapped")
 
 
@@ -95,30 +99,57 @@ def test_exif_that_is_not_applied(monkeypatch):
 
 
 def test_another_decoder_is_close_and_a_bad_one_is_not(monkeypatch):
-    right = image.read_image
-
     def off_by(levels):
-        def read(source, channels="rgb"):
-            pixels = right(source, channels)
-            return (
-                pixels
-                if source[:2] == b"\x89P" or source[:2] == b"BM"
-                else np.clip(pixels.astype(int) + levels, 0, 255).astype(np.uint8)
-            )
+        def read(source, **options):
+            photo = image.decode(source, **options)
+            lossless = source[:2] in (b"\x89P", b"BM")
+            moved = np.clip(photo.pixels.astype(int) + levels, 0, 255).astype(np.uint8)
+            return photo if lossless else dataclasses.replace(photo, pixels=moved)
 
         return read
 
-    monkeypatch.setattr(selftest, "read_image", off_by(1))
+    monkeypatch.setattr(selftest, "decode", off_by(1))
     found = run_test()
     assert found.passed and not found.identical and found.stages[0].close == 4
     assert "up to 1 levels" in found.stages[0].note and "close: decoded pixels" in str(found)
-    monkeypatch.setattr(selftest, "read_image", off_by(9))
+    monkeypatch.setattr(selftest, "decode", off_by(9))
     assert_first(run_test(), "decoded pixels", "up to 9 levels")
 
 
 def test_a_picture_that_cannot_be_read_here(monkeypatch):
-    monkeypatch.setattr(selftest, "read_image", lambda *args: image.read_image(b"no picture"))
+    monkeypatch.setattr(selftest, "decode", lambda *args, **options: image.decode(b"no picture"))
     assert_first(run_test(), "decoded pixels", "odd.png cannot be read here: No image")
+
+
+def reducing() -> bytes:
+    """The tiny bundle with decode = "reduced" and the self-test that belongs to it."""
+    fields, data = models.parts()
+    fields = {**fields, "preprocessing": {**fields["preprocessing"], "decode": "reduced"}}
+    parts = (fields, models.TAXONOMY, models.CALIBRATION, data, "# Tiny\n", "CC0\n")
+    return pack_bundle(*parts, record(pack_bundle(*parts, {"parity.json": b"{}\n"})) | {"parity.json": b"{}\n"})
+
+
+def test_a_large_jpeg_that_is_not_reduced(monkeypatch):
+    packed = reducing()
+    assert "probes/reducible.jpg.rgb" in read_bundle(packed).attachments  # small, at the size of the tiny network
+    with Classifier(packed) as opened:
+        assert opened.selftest().identical
+        for module in (selftest, classifier):
+            monkeypatch.setattr(module, "least_side", lambda *args: None)
+        first = assert_first(opened.selftest(), "decoded pixels", "large JPEGs are not decoded at a reduced size")
+    assert "reducible.jpg is" in first.note and first.different == 1
+
+
+def test_a_picture_too_large_to_keep_tests_the_decoder_and_the_whole_way(monkeypatch):
+    monkeypatch.setattr("derm_converters.selftest.KEPT_BYTES", 5_000)
+    packed = reducing()
+    assert "probes/reducible.jpg.rgb" not in read_bundle(packed).attachments
+    with Classifier(packed) as opened:
+        found = opened.selftest()
+        assert found.identical and found.stages[0].identical == found.stages[4].identical == 13
+        right = image._to_rgb
+        monkeypatch.setattr(image, "_to_rgb", lambda picture: right(picture)[..., ::-1])
+        assert_first(opened.selftest(), "decoded pixels", "differs by up to")
 
 
 def test_a_changed_resize(monkeypatch):

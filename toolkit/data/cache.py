@@ -32,13 +32,13 @@ import PIL
 
 from derm_sdk.errors import DermError, FileError
 from derm_sdk.files import replacing
-from derm_sdk.image import Pixels, read_image
-from derm_sdk.preprocess import PREPROCESSING_VERSION, check_options, resize
+from derm_sdk.image import Pixels
+from derm_sdk.image import decode as decode_image
+from derm_sdk.preprocess import PREPROCESSING_VERSION, check_options, least_side, resize
 
 from ..errors import DataError
 from .manifest import Dataset, Photo
 
-DECODES = ("full",)
 _CRC_BYTES = 4
 
 
@@ -67,17 +67,20 @@ class PhotoCache:
             size: S, the side of the network's input in pixels.
             fit: "stretch", "crop" or "pad".
             margin: None for the exact cache; a factor from 1 for the canvas of side ceil(S * margin).
-            decode: how photos are decoded; "full" is the only way so far.
+            decode: how photos are decoded, "full" or "reduced"; of a canvas, too, by S, so that its photos are those that
+                the device sees.
             root: folder of all caches; the data set's own `cache` unless given.
         Raises:
             OptionError: the size or the fit is out of range.
         """
         self.dataset = dataset
         self.fit = fit
+        self._least = least_side(size, decode)
         self.side = size if margin is None else math.ceil(round(size * margin, 6))
         check_options(self.side, fit, ("rgb",))
         kind = "exact" if margin is None else "canvas"
-        name = f"{kind}-{self.side}-{fit}-{decode}-v{PREPROCESSING_VERSION}-pillow{PIL.__version__}"
+        decoded = decode if self._least is None else f"{decode}{self._least}"
+        name = f"{kind}-{self.side}-{fit}-{decoded}-v{PREPROCESSING_VERSION}-pillow{PIL.__version__}"
         self.folder = Path(root if root is not None else dataset.folder / "cache") / name
         self._header = _npy_header(self.side)
         self._pixel_bytes = self.side * self.side * 3
@@ -162,7 +165,7 @@ class PhotoCache:
         return np.frombuffer(view[start:end], np.uint8).reshape(self.side, self.side, 3)
 
     def _make(self, photo: Photo) -> None:
-        pixels = resize(read_photo(self.dataset, photo), self.side, self.fit)
+        pixels = resize(read_photo(self.dataset, photo, self._least), self.side, self.fit)
         data = pixels.tobytes()
         with replacing(self.path(photo)) as file:
             file.write(self._header)
@@ -182,9 +185,12 @@ def remove_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
                     shutil.rmtree(entry.path) if scratch else os.unlink(entry.path)
 
 
-def read_photo(dataset: Dataset, photo: Photo) -> Pixels:
+def read_photo(dataset: Dataset, photo: Photo, least: int | None = None) -> Pixels:
     """Decodes one of the data set's photos, after checking that it is still the one that was imported.
 
+    Args:
+        dataset, photo: which one.
+        least: how far a JPEG may be reduced; see `derm_sdk.image.decode`.
     Returns:
         Upright RGB uint8 [height, width, 3].
     Raises:
@@ -202,7 +208,7 @@ def read_photo(dataset: Dataset, photo: Photo) -> Pixels:
     if hashlib.sha256(data).hexdigest() != photo.digest:
         raise DataError(f"The photo {str(path)!r} has changed since the import; restore it, or import the data again.")
     try:
-        return read_image(data)
+        return decode_image(data, least=least).pixels
     except DermError as error:
         raise type(error)(f"{str(path)!r}: {error}") from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from derm_sdk.image import Pixels
+    from derm_sdk.image import Decoded, Pixels
 
     from .explainer import Explainer
 
@@ -50,7 +50,6 @@ def explain(
     from derm_sdk.cli import NOTICE
     from derm_sdk.errors import DermError, OptionError
     from derm_sdk.fitzpatrick import check_fitzpatrick
-    from derm_sdk.image import read_image
 
     from ..training.run import read_run
 
@@ -77,18 +76,18 @@ def explain(
     failed = False
     for photo, name in zip(photos, names, strict=True):
         try:
-            pixels = read_image(photo)
+            seen = explainer.read(photo)
         except DermError as error:
             click.echo(f"Error: {error}", err=True)
             failed = True
             continue
         if method == "feature-maps":
-            found = explainer.feature_maps(pixels, graph, layer, count=channels, skin_type=skin_type)
+            found = explainer.feature_maps(seen, graph, layer, count=channels, skin_type=skin_type)
             _write_png(out / f"{name}.png", found.picture)
             _write_json(out / f"{name}.json", _record(explainer, photo, found.layer, found.graph, list(found.channels)))
             click.echo(f"{photo}: {len(found.channels)} channels of {found.layer} of {found.graph} -> {out / name}.png")
         else:
-            click.echo(_explain(explainer, photo, pixels, node, method, graph, layer, skin_type, out / name))
+            click.echo(_explain(explainer, photo, seen, node, method, graph, layer, skin_type, out / name))
     if failed:
         sys.exit(1)
 
@@ -96,7 +95,7 @@ def explain(
 def _explain(
     explainer: Explainer,
     photo: str,
-    pixels: Pixels,
+    seen: Decoded,
     node: str | None,
     method: str,
     graph: str | None,
@@ -107,8 +106,8 @@ def _explain(
     """Explains one photo, writes its files, and says what was found in a line."""
     from derm_sdk.heat import overlay
 
-    found, layer = explainer.explain(pixels, node, method=method, graph=graph, layer=layer, skin_type=skin_type)
-    small, zoom = _smaller(pixels)
+    found, layer = explainer.explain(seen, node, method=method, graph=graph, layer=layer, skin_type=skin_type)
+    small, zoom = _smaller(seen)
     box = None if found.box is None else tuple(round(edge * zoom) for edge in found.box)
     _write_png(Path(f"{base}.seen.png"), found.overlay())
     _write_png(Path(f"{base}.photo.png"), overlay(small, found.heat, found.frame, box))  # type: ignore[arg-type]
@@ -136,15 +135,16 @@ def _record(explainer: Explainer, photo: str, layer: str, graph: str, channels: 
     return record | {"graph": graph, "layer": layer} | ({} if channels is None else {"channels": channels})
 
 
-def _smaller(pixels: Pixels) -> tuple[Pixels, float]:
-    """A copy of a photo for the eye, at most 1,280 pixels along a side, and its scale."""
+def _smaller(photo: Decoded) -> tuple[Pixels, float]:
+    """A copy of a photo for the eye, at most 1,280 pixels along a side, and its scale to the whole photo."""
     import cv2
 
-    zoom = min(1.0, _MAX_SIDE / max(pixels.shape[:2]))
-    if zoom == 1.0:
-        return pixels, zoom
-    size = (max(1, round(pixels.shape[1] * zoom)), max(1, round(pixels.shape[0] * zoom)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), zoom  # type: ignore[return-value]
+    pixels = photo.pixels
+    shrink = min(1.0, _MAX_SIDE / max(pixels.shape[:2]))
+    if shrink < 1.0:
+        size = (max(1, round(pixels.shape[1] * shrink)), max(1, round(pixels.shape[0] * shrink)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return pixels, pixels.shape[1] / photo.width
 
 
 def _write_png(path: Path, picture: Pixels) -> None:

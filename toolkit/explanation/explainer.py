@@ -10,9 +10,9 @@ import numpy as np
 from derm_sdk.errors import OptionError, closest
 from derm_sdk.explanation import Explanation, Target, explained, targets
 from derm_sdk.heat import Frame, colour_map
-from derm_sdk.image import Pixels
+from derm_sdk.image import Decoded, ImageSource, Pixels, decode
 from derm_sdk.inputs import network_inputs
-from derm_sdk.preprocess import resize
+from derm_sdk.preprocess import least_side, resize
 from derm_sdk.routing import composed
 
 from ..training.run import Run
@@ -50,9 +50,14 @@ class Explainer:
         self.calibration = run.calibration()
         self._models: dict[str, keras.Model] = {}
 
+    def read(self, photo: ImageSource) -> Decoded:
+        """Reads a photo in the way that the run's networks were trained with: see `derm_sdk.image.decode`."""
+        shape = self.run.preprocessing
+        return decode(photo, least=least_side(shape.size, shape.decode))
+
     def explain(
         self,
-        pixels: Pixels,
+        photo: ImageSource | Decoded,
         node: str | None = None,
         *,
         method: str = "grad-cam",
@@ -63,7 +68,7 @@ class Explainer:
         """Finds where a network sees the evidence for a node.
 
         Args:
-            pixels: the upright photo, RGB uint8 [height, width, 3].
+            photo: path, bytes, array or Pillow object, or a photo that `read` has read.
             node: id or name; None for the model's answer, or the best node of the top level where nothing is certain.
             method: "grad-cam" or "cam".
             graph: one of those that decide the node; None for the last of them, which tells it from its nearest relatives.
@@ -77,7 +82,8 @@ class Explainer:
         if method not in METHODS:
             raise OptionError(f"Unknown method {method!r}." + closest(method, METHODS))
         composition, tree = self.run.composition, self.run.taxonomy
-        rgb = resize(pixels, self.run.preprocessing.size, self.run.preprocessing.fit)
+        seen = photo if isinstance(photo, Decoded) else self.read(photo)
+        rgb = resize(seen.pixels, self.run.preprocessing.size, self.run.preprocessing.fit)
         asked = None if node is None else tree.node(node).id
         on_the_way = [head for head in composition.heads if asked is None or tree.is_below(asked, head.given)]
         logits = {head.graph: self._logits(head.graph, rgb, skin_type) for head in on_the_way}
@@ -87,13 +93,13 @@ class Explainer:
         asked_of = target.head.graph
         weights = target.score_weights(self.calibration.probabilities(asked_of, logits[asked_of][None])[0])
         evidence, layer = self._evidence(asked_of, method, layer, self._inputs(asked_of, rgb, skin_type), weights)
-        frame = Frame.of(pixels.shape[1], pixels.shape[0], self.run.preprocessing.fit)
+        frame = Frame.of(seen.width, seen.height, self.run.preprocessing.fit)
         probability = float(nodes[composition.column(asked)])
         return explained(asked, probability, target, method, evidence, rgb, frame), layer
 
     def feature_maps(
         self,
-        pixels: Pixels,
+        photo: ImageSource | Decoded,
         graph: str | None = None,
         layer: str | None = None,
         *,
@@ -103,7 +109,7 @@ class Explainer:
         """Draws what the strongest channels of a layer make of a photo.
 
         Args:
-            pixels: the upright photo, RGB uint8 [height, width, 3].
+            photo: path, bytes, array or Pillow object, or a photo that `read` has read.
             graph: id of a network; None for the root.
             layer: name of one of its maps; None for the last.
             count: how many channels.
@@ -117,7 +123,8 @@ class Explainer:
             raise OptionError(f"Unknown graph {graph!r}." + closest(graph, known))
         model = self.model(graph)
         layer = check_layer(model, graph, layer)
-        rgb = resize(pixels, self.run.preprocessing.size, self.run.preprocessing.fit)
+        seen = photo if isinstance(photo, Decoded) else self.read(photo)
+        rgb = resize(seen.pixels, self.run.preprocessing.size, self.run.preprocessing.fit)
         output, _ = layer_output(model, self._inputs(graph, rgb, skin_type), layer)
         channels = strongest_channels(output, count)
         return FeatureMaps(graph, layer, tuple(channels), _grid([output[..., channel] for channel in channels]))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import derm_sdk
 from derm_sdk.errors import FileError, OptionError
+from derm_sdk.image import decode
 from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.manifest import Dataset
 from derm_toolkit.errors import DataError
@@ -29,6 +33,20 @@ def test_the_exact_cache_holds_what_the_device_computes(dataset: Dataset, fit: s
         expected = derm_sdk.prepare(dataset.path(photo), 20, fit)["rgb"]
         assert np.array_equal(cache.read(photo), expected)
         assert np.array_equal(np.load(cache.path(photo)), expected)
+
+
+def test_a_cache_of_reduced_photos_holds_what_such_a_device_computes_and_lies_apart(dataset: Dataset):
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 256, (101, 97, 3), np.uint8))
+    noise.save(dataset.path(dataset.photos[0]), "JPEG")
+    digest = hashlib.sha256(dataset.path(dataset.photos[0]).read_bytes()).hexdigest()
+    photo = dataclasses.replace(dataset.photos[0], digest=digest)
+    exact, canvas = (PhotoCache(dataset, 20, "crop", margin=margin, decode="reduced") for margin in (None, 1.2))
+    full = PhotoCache(dataset, 20, "crop")
+    assert len({exact.folder, canvas.folder, full.folder}) == 3
+    assert np.array_equal(exact.read(photo), derm_sdk.prepare(dataset.path(photo), 20, decode="reduced")["rgb"])
+    assert not np.array_equal(exact.read(photo), full.read(photo))
+    pixels = decode(dataset.path(photo), least=40).pixels  # by S, not by the side of the canvas
+    assert np.array_equal(canvas.read(photo), derm_sdk.prepare(pixels, 24)["rgb"])
 
 
 def test_the_canvas_is_larger_by_the_margin_rounded_up(dataset: Dataset):

@@ -1,5 +1,6 @@
 # make demo   installs into .venv and shows the whole way once: drawn photos -> training -> int8 -> answers
 # make test   installs into .venv and runs every check
+# make starter DATA=runs/both   trains and converts the model that comes with the package, in hours: docs/starter.md
 # make benchmarks   those that need no data of yours; benchmarks/README.md has them all
 
 PYTHON ?= python3
@@ -7,10 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg setup.py pyproject.toml $(wildcard derm_sdk/native/src/*)
 
-.PHONY: demo test lint benchmarks clean
+.PHONY: demo test lint starter benchmarks clean
 
 demo: $(VENV)/installed-all
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+starter: $(VENV)/installed-all
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/starter.sh "$(DATA)"
 
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest

@@ -2,10 +2,10 @@
 
     python benchmarks/precisions.py RUN... [--out FILE] [--repeats 50]
 
-For each run and precision: `derm-convert RUN --PRECISION --force -o RUN/PRECISION.derm`, then `derm-toolkit evaluate` of that
-bundle on the run's own test photos; what is there already is kept, so an interrupted table goes on. Changes are against the
-trained networks on the same photos, with paired 95 % bootstrap intervals of whole clusters. Times are medians of graphs
-that take turns, one thread each, as a part of float32's. A dagger: the bundle breaks a limit of derm-convert.
+For each run and precision: `derm-convert RUN --PRECISION --force -o RUN/PRECISION.derm`, then `derm-toolkit evaluate` of
+that bundle on the run's own test photos; what is there already is kept, so an interrupted table goes on. Changes are
+against the trained networks on the same photos, with paired 95 % bootstrap intervals of whole clusters. Times are medians of
+graphs that take turns, one thread each, as a part of float32's. A dagger: the bundle breaks a limit of derm-convert.
 """
 
 from __future__ import annotations

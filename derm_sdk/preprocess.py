@@ -21,7 +21,7 @@ from .image import decode as decode_image
 PREPROCESSING_VERSION = 1
 FITS = ("stretch", "crop", "pad")
 DECODES = ("full", "reduced")
-_REDUCED_MARGIN = 2  # each cell of the area average still covers two decoded pixels or more along each side
+_REDUCED_MARGIN = 4  # each cell of the area average still covers four decoded pixels or more along each side
 INPUT_CHANNELS = {"rgb": 3, "gray": 1, "equalized": 1, "otsu": 1, "stretched": 3}
 MAX_SIZE = 4096
 PAD_VALUE = 128
@@ -59,7 +59,7 @@ def prepare(
         inputs: any of "rgb", "gray", "equalized", "otsu", "stretched".
         channels: order of an array's colours, "rgb" or "bgr".
         decode: "full", or "reduced": a JPEG file is decoded at 1/8, 1/4 or 1/2 of its size, the smallest at which both sides
-            are at least twice `size`. Faster, and not the same bytes: take what the model was trained with.
+            are at least four times `size`. Faster, and not the same bytes: take what the model was trained with.
     Returns:
         {name: uint8 [size, size, channels]}, in the order asked; 3 channels for rgb and stretched, 1 for the others.
     Raises:
@@ -76,7 +76,7 @@ def prepare(
 
 
 def least_side(size: int, decode: str) -> int | None:
-    """The `least` of `derm_sdk.image.decode` for a network's size: None for "full", twice the size for "reduced"."""
+    """The `least` of `derm_sdk.image.decode` for a network's size: None for "full", four times the size for "reduced"."""
     return _REDUCED_MARGIN * size if decode == "reduced" else None
 
 

@@ -355,10 +355,10 @@ def test_other_formats_arrays_and_pillow_objects_are_never_reduced(kind: str):
         assert decode(source, least=10).pixels.shape == TALL.shape
 
 
-def test_prepare_reduces_to_twice_its_size_when_asked():
+def test_prepare_reduces_to_four_times_its_size_when_asked():
     data = encode(TALL, "JPEG", quality=90)
-    reduced = prepare(data, 37, decode="reduced")["rgb"]  # half of 301 is 150, a quarter 75: at least 2 x 37
-    assert np.array_equal(reduced, prepare(decode(data, least=75).pixels, 37)["rgb"])
+    reduced = prepare(data, 37, decode="reduced")["rgb"]  # half of 301 is 150, a quarter 75: at least 4 x 37
+    assert np.array_equal(reduced, prepare(decode(data, least=148).pixels, 37)["rgb"])
     assert not np.array_equal(reduced, prepare(data, 37)["rgb"])
     with pytest.raises(OptionError, match="Unknown way of decoding 'half'"):
         prepare(data, 37, decode="half")

@@ -249,8 +249,8 @@ def _given(wish: Wish, dataset: Dataset) -> _Given | None:
     absent = len(found.absent)
     such = f", such as {found.absent[0]!r}" if absent else ""
     click.echo(
-        f"{wish.listed.name}: {found.rows - absent:,} of {found.rows:,} rows are about photos of the data set, {absent:,} are "
-        f"not{such}; {found.unlisted:,} photos are not listed, and unused."
+        f"{wish.listed.name}: {found.rows - absent:,} of {found.rows:,} rows are about photos of the data set, {absent:,} "
+        f"are not{such}; {found.unlisted:,} photos are not listed, and unused."
     )
     told = {"name": wish.listed.name, "rows": found.rows, "absent": absent, "unlisted": found.unlisted}
     return _Given(found.sides, {"list": told}, close_leaks=wish.leave_out_leaks)

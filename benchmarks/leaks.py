@@ -3,8 +3,8 @@
     python benchmarks/leaks.py DATA [--seeds 5] [--share 0.21]
 
 Every photo is judged once by a model that was fitted on four fifths of the photos, in five folds. The folds of one protocol
-are dealt photo by photo, as a random split does; those of the other keep near duplicates, patients and lesions together. Both
-are stratified alike, and train on as many photos. Three sets of photos:
+are dealt photo by photo, as a random split does; those of the other keep near duplicates, patients and lesions together.
+Both are stratified alike, and train on as many photos. Three sets of photos:
 
     as it is     the photos of DATA, grouped as `derm-toolkit data split` groups them
     one of each  one photo of every group: nothing can leak, and both protocols must agree

@@ -50,7 +50,7 @@ class Wish:
         ways = {
             "--folds": self.folds is not None,
             "--extend": self.kept_from is not None,
-            "--train-on and --test-on": self.by_criteria,
+            "--train-on or --test-on": self.by_criteria,
             "--from-list": self.listed is not None,
         }
         chosen = [name for name, given in ways.items() if given]

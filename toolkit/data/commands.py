@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .prepare_command import prepare_command
 from .split_commands import export_command, split_command, stats_command, verify_command
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def _print_report(report: ImportReport) -> None:
             console.print(f"  {name}: and {len(found) - _SHOWN:,} more, all in import.json", highlight=False)
 
 
+data.add_command(prepare_command)
 data.add_command(split_command)
 data.add_command(verify_command)
 data.add_command(stats_command)

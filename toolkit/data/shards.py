@@ -121,10 +121,12 @@ class Shards:
         if place >= len(self._digests) or self._digests[place] != wanted[0]:
             return None
         number, row = self._places[place].tolist()
-        pixels = self._batches[number].column("pixels")[row].as_buffer()
-        if zlib.crc32(pixels) != self._batches[number].column("crc32")[row].as_py():
+        data = self._batches[number].column("pixels")[row].as_buffer()
+        if zlib.crc32(data) != self._batches[number].column("crc32")[row].as_py():
             return None
-        return np.frombuffer(pixels, np.uint8).reshape(self.side, self.side, 3)
+        pixels = np.frombuffer(data, np.uint8).reshape(self.side, self.side, 3)
+        pixels.setflags(write=False)  # Arrow does not say that the map cannot be written to
+        return pixels
 
 
 def open_shards(folder: Path, side: int) -> Shards | None:

@@ -22,7 +22,7 @@ from derm_sdk.errors import OptionError
 
 from ..errors import DataError
 from .duplicates import Clusters, connected
-from .manifest import SPLITS, Dataset, Photo, Split
+from .manifest import SPLITS, UNUSED, Dataset, Photo, Split
 
 RATIOS = (0.6, 0.1, 0.1, 0.2)
 # How much a stratum counts: conditions are what is learned; skin types are what fairness is measured on.
@@ -95,10 +95,13 @@ def make_split(
             them, so that figures on either test side can be compared.
     Raises:
         OptionError: ratios that are no shares.
-        DataError: a photo is a near duplicate, or of the patient, of kept ones on two sides.
+        DataError: a photo is a near duplicate, or of the patient, of kept ones on two sides; a kept one is unused.
     """
     ratios = check_ratios(ratios)
     if kept is not None:
+        unused = sum(side == UNUSED for side in kept.assignments.values())
+        if unused:
+            raise DataError(f"A split is extended when every photo has a side; {unused} of the kept one's are unused.")
         clusters = _around(dataset, clusters, kept)
     groups = group_photos(dataset.photos, clusters)
     fixed = _fixed_groups(dataset, groups, kept) if kept is not None else {}

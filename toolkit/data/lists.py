@@ -71,11 +71,9 @@ def read_split_list(path: Path, dataset: Dataset) -> SplitList:
                 f"Row {number} of {path.name}: unknown side {row[side_column]!r}."
                 + closest(row[side_column].lower(), _SIDES)
             )
-        for digest in found.get(number, ()):
-            if sides.setdefault(digest, side) != side:
-                raise DataError(
-                    f"Row {number} of {path.name} puts a photo into {side!r} that is in {sides[digest]!r} above."
-                )
+        digest = found.get(number)
+        if digest is not None and sides.setdefault(digest, side) != side:
+            raise DataError(f"Row {number} of {path.name} puts a photo into {side!r} that is in {sides[digest]!r} above.")
     unlisted = [photo.digest for photo in dataset.photos if photo.digest not in sides]
     return SplitList(sides | dict.fromkeys(unlisted, UNUSED), len(rows), absent, len(unlisted))
 
@@ -95,31 +93,38 @@ def read_atlases(path: Path, dataset: Dataset) -> dict[str, str]:
     require_columns(header, ("url",), path.name)
     found, _ = match_rows(path, header, rows, dataset)
     hosts = {number: _host(row["url"]) for number, row in rows}
-    return {digest: hosts[number] for number, digests in found.items() for digest in digests if hosts[number]}
+    return {digest: hosts[number] for number, digest in found.items() if hosts[number]}
 
 
 def match_rows(
     path: Path, header: Sequence[str], rows: Sequence[tuple[int, Mapping[str, str]]], dataset: Dataset
-) -> tuple[dict[int, tuple[str, ...]], tuple[str, ...]]:
+) -> tuple[dict[int, str], tuple[str, ...]]:
     """Finds the photos that the rows of a table are about.
 
     Returns:
-        {row number: digests of its photos}, and what the other rows name.
+        {row number: digest of its photo}, and what the other rows name.
     Raises:
-        DataError: there is no column that names photos, or no row is about a photo of the data set.
+        DataError: there is no column that names photos, no row is about a photo of the data set, or one could mean several.
     """
     column = _column(header, KEY_COLUMNS, path.name, "the photo")
     known = _names(dataset)
     keys = {number: row[column].replace("\\", "/").removeprefix("./").lower() for number, row in rows}
     if any(key not in known and _MD5.fullmatch(key) for key in keys.values()):
         _add_md5(dataset, known, set(keys.values()))
-    found = {number: tuple(dict.fromkeys(known[key])) for number, key in keys.items() if known.get(key)}
+    found = {number: known[key] for number, key in keys.items() if known.get(key)}
+    for number, digests in found.items():
+        if len(digests) > 1:
+            raise DataError(
+                f"Row {number} of {path.name} could mean {len(digests)} photos, for {keys[number]!r} is in several folders; "
+                "name them with their folders."
+            )
     if not found:
         raise DataError(
             f"{path.name} names no photo of the data set: its column {column!r} has {next(iter(keys.values()), '')!r}, the "
             f"data set {dataset.photos[0].file!r}."
         )
-    return found, tuple(key for number, key in keys.items() if number not in found)
+    absent = tuple(key for number, key in keys.items() if number not in found)
+    return {number: digests[0] for number, digests in found.items()}, absent
 
 
 def _names(dataset: Dataset) -> dict[str, list[str]]:

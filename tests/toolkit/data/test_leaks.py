@@ -157,13 +157,14 @@ def test_a_published_list_is_taken_as_it_is_and_its_leaks_are_named(drawn: Path,
         (("file", "split"), [("nowhere.png", "train")], "names no photo of the data set"),
         (("file", "split"), [("0.png", "tets")], "Row 2 of list.csv: unknown side 'tets'.*'test'"),
         (("file", "split"), [("0.png", "train"), ("0.png", "test")], "Row 3 of list.csv puts a photo into 'test'"),
+        (("file", "split"), [("same.png", "train")], "Row 2 of list.csv could mean 2 photos"),
     ],
 )
 def test_a_list_that_is_none_gets_one_sentence(tmp_path: Path, header, rows, sentence: str) -> None:
     dataset = imagined([("nevus", "", "", "", 1)] * 3)
-    dataset = dataclasses.replace(
-        dataset, photos=tuple(dataclasses.replace(photo, file=f"{n}.png") for n, photo in enumerate(dataset.photos))
-    )
+    files = ("0.png", "a/same.png", "b/same.png")
+    renamed = [dataclasses.replace(photo, file=file) for photo, file in zip(dataset.photos, files, strict=True)]
+    dataset = dataclasses.replace(dataset, photos=tuple(renamed))
     with pytest.raises(DataError, match=sentence):
         read_split_list(write(tmp_path / "list.csv", header, rows), dataset)
 
@@ -303,6 +304,12 @@ def test_the_commands_count_and_hand_out(drawn: Path, tmp_path: Path) -> None:
     assert code == 0
     assert "condition, calibration" in output
     assert call("export", tmp_path / "data", tmp_path / "again", "--copy")[0] == 0
+
+
+def test_a_split_with_unused_photos_is_not_extended(dataset: Dataset, split: Split) -> None:
+    kept = Split({**split.assignments, dataset.photos[0].digest: UNUSED}, split.clusters)
+    with pytest.raises(DataError, match="1 of the kept one's are unused"):
+        make_split(dataset, plain(dataset), kept=kept)
 
 
 def test_an_unused_photo_is_read_back_and_written(dataset: Dataset, split: Split, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..errors import DataError
 from .cache import SHARDS, PhotoCache
 from .descriptors import CHUNK, describe
 from .manifest import Dataset, read_dataset
-from .shards import SHARD_PHOTOS, shard_ranges, write_index, write_shard
+from .shards import SHARD_PHOTOS, shard_key, shard_ranges, write_index, write_shard
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -76,6 +76,11 @@ def prepare_shards(
     ranges = shard_ranges(len(cache.dataset.photos), shard_photos)
     parts = [(recipe, number, start, stop) for number, (start, stop) in enumerate(ranges)]
     rows = run_parts(_make_shard, parts, workers, scheduler, tick)
+    for row, (start, stop) in zip(rows, ranges, strict=True):
+        if row["key"] != shard_key(cache, cache.dataset.photos[start:stop]):
+            raise DataError(
+                "A worker has another version of Pillow or of this SDK, so that its bytes are others; install the same."
+            )
     write_index(cache, cache.folder / SHARDS, rows)
     return len(rows)
 

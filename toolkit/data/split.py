@@ -22,7 +22,7 @@ from derm_sdk.errors import OptionError
 
 from ..errors import DataError
 from .duplicates import Clusters, connected
-from .manifest import SPLITS, Dataset, Photo, Split
+from .manifest import SPLITS, UNUSED, Dataset, Photo, Split
 
 RATIOS = (0.6, 0.1, 0.1, 0.2)
 # How much a stratum counts: conditions are what is learned; skin types are what fairness is measured on.
@@ -95,18 +95,21 @@ def make_split(
             them, so that figures on either test side can be compared.
     Raises:
         OptionError: ratios that are no shares.
-        DataError: a photo is a near duplicate, or of the patient, of kept ones on two sides.
+        DataError: a photo is a near duplicate, or of the patient, of kept ones on two sides; a kept one is unused.
     """
     ratios = check_ratios(ratios)
     if kept is not None:
+        unused = sum(side == UNUSED for side in kept.assignments.values())
+        if unused:
+            raise DataError(f"A split is extended when every photo has a side; {unused} of the kept one's are unused.")
         clusters = _around(dataset, clusters, kept)
     groups = group_photos(dataset.photos, clusters)
     fixed = _fixed_groups(dataset, groups, kept) if kept is not None else {}
-    sides = _deal(dataset, groups, ratios, seed, fixed)
-    details = _details(clusters, seed, groups) | {"ratios": list(ratios)}
+    sides = deal(dataset, groups, ratios, seed, fixed)
+    details = describe_split(clusters, seed, groups) | {"ratios": list(ratios)}
     if kept is not None:
         details |= {"extends": kept.digest}
-    return _result(dataset, clusters, groups, [SPLITS[side] for side in sides], ratios, details)
+    return summarise(dataset, clusters, groups, [SPLITS[side] for side in sides], ratios, details)
 
 
 def make_folds(dataset: Dataset, clusters: Clusters, folds: int, seed: int = 0) -> list[SplitResult]:
@@ -122,15 +125,15 @@ def make_folds(dataset: Dataset, clusters: Clusters, folds: int, seed: int = 0) 
         raise OptionError(f"folds must be 3 to 20; got {folds}.")
     parts = 2 * folds
     groups = group_photos(dataset.photos, clusters)
-    dealt = _deal(dataset, groups, [1 / parts] * parts, seed)
+    dealt = deal(dataset, groups, [1 / parts] * parts, seed)
     ratios = (1 - 4 / parts, 1 / parts, 1 / parts, 2 / parts)
     results = []
     for fold in range(folds):
         names = dict.fromkeys(range(parts), "train")
         names |= {2 * fold: "test", 2 * fold + 1: "test"}
         names |= {(2 * fold + 2) % parts: "validation", (2 * fold + 3) % parts: "calibration"}
-        details = _details(clusters, seed, groups) | {"ratios": list(ratios), "folds": folds, "fold": fold + 1}
-        results.append(_result(dataset, clusters, groups, [names[part] for part in dealt], ratios, details))
+        details = describe_split(clusters, seed, groups) | {"ratios": list(ratios), "folds": folds, "fold": fold + 1}
+        results.append(summarise(dataset, clusters, groups, [names[part] for part in dealt], ratios, details))
     return results
 
 
@@ -175,14 +178,22 @@ def _fixed_groups(dataset: Dataset, groups: Sequence[int], kept: Split) -> dict[
 # --- Dealing ----------------------------------------------------------------------------------------------------------
 
 
-def _deal(
+def deal(
     dataset: Dataset,
     groups: Sequence[int],
     ratios: Sequence[float],
     seed: int,
     fixed: Mapping[int, int] = MappingProxyType({}),
 ) -> list[int]:
-    """The side (an index into ratios) of every photo; `fixed` groups have theirs already."""
+    """The side (an index into ratios) of every photo; `fixed` groups have theirs already.
+
+    Args:
+        dataset: whose photos.
+        groups: [photos] numbers of their groups, of `group_photos`.
+        ratios: the share of each side.
+        seed: order among equal groups.
+        fixed: group -> side.
+    """
     table = _StrataTable.of(dataset)
     order, places = np.unique(np.array(groups), return_inverse=True)
     counts = np.zeros((len(order), len(table.names)))
@@ -278,12 +289,13 @@ def _can_be_spared(group: int, counts: Counts, sides: NDArray[np.int64]) -> bool
 # --- Telling ----------------------------------------------------------------------------------------------------------
 
 
-def _details(clusters: Clusters, seed: int, groups: Sequence[int]) -> dict[str, Any]:
+def describe_split(clusters: Clusters, seed: int, groups: Sequence[int]) -> dict[str, Any]:
+    """What is recorded of how a split was made."""
     found = {"method": clusters.method, "clusters": len(clusters.sizes), "largest_cluster": max(clusters.sizes, default=0)}
     return {"seed": seed, "groups": len(set(groups)), "duplicates": found | dict(clusters.details)}
 
 
-def _result(
+def summarise(
     dataset: Dataset,
     clusters: Clusters,
     groups: Sequence[int],
@@ -291,6 +303,7 @@ def _result(
     ratios: Sequence[float],
     details: dict[str, Any],
 ) -> SplitResult:
+    """A split of the photos' sides, with its counts, warnings and record; unused photos count nowhere."""
     digests = [photo.digest for photo in dataset.photos]
     strata = _count(dataset, sides, ratios)
     worst = max((stratum for stratum in strata if stratum.kind == "condition"), key=lambda stratum: stratum.deviation)
@@ -305,7 +318,7 @@ def _result(
 def _count(dataset: Dataset, sides: Sequence[str], ratios: Sequence[float]) -> tuple[Stratum, ...]:
     table: dict[tuple[str, str], list[int]] = {}
     for photo, side in zip(dataset.photos, sides, strict=True):
-        for key in _strata_of(photo):
+        for key in _strata_of(photo) if side in SPLITS else ():
             table.setdefault(key, [0] * len(SPLITS))[SPLITS.index(side)] += 1
     return tuple(
         Stratum(kind, name, tuple(counts), tuple(sum(counts) * ratio for ratio in ratios))

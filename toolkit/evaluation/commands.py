@@ -30,7 +30,14 @@ _SIDES = ("train", "validation", "calibration", "test", "all")
 )
 @click.option("--splits", type=_FILE, help="The split's file; the run's own, or DATA/splits.csv, unless given.")
 @click.option(
-    "--allow-other-split", is_flag=True, help="Take photos that may have been trained on; it may flatter the model."
+    "--allow-leaks",
+    "--allow-other-split",
+    "allow_leaks",
+    is_flag=True,
+    help="Take photos that may have been trained on, or have relatives that were; it flatters the model, and is said.",
+)
+@click.option(
+    "--run", "made_of", type=_FOLDER, help="The run that a .derm file was made of; it knows the photos it has seen."
 )
 @click.option(
     "--json", "--out", "output", type=_FILE, help="Where the figures go; RUN/evaluation/SPLIT.json for a run's own split."
@@ -46,7 +53,8 @@ def evaluate(
     source: str | None,
     prior: str | None,
     splits: Path | None,
-    allow_other_split: bool,
+    allow_leaks: bool,
+    made_of: Path | None,
     output: Path | None,
     synonyms: Path | None,
     cache: Path | None,
@@ -69,8 +77,9 @@ def evaluate(
 
     from ..training.backend import usable_cores
     from ..training.reporter import Reporter
-    from .evaluate import Question, evaluate_subject
+    from .evaluate import evaluate_subject
     from .predictions import write_predictions
+    from .seen import Question
     from .subject import bundle_subject, run_subject
     from .synonyms import SHIPPED, read_synonyms
     from .table import print_figures
@@ -79,7 +88,7 @@ def evaluate(
     if model.is_file():
         if data is None:
             raise click.UsageError("A .derm file does not know its data; name them with --data.")
-        subject = bundle_subject(model)
+        subject = bundle_subject(model, made_of)
         dataset, split = _foreign(data, splits, side)
     elif model.is_dir():
         from ..training.run import read_run
@@ -93,7 +102,7 @@ def evaluate(
     else:
         raise FileError(f"There is no run folder and no .derm file {str(model)!r}.")
     reporter = Reporter(console=Console(stderr=True, highlight=False))
-    question = Question(dataset, split, side, source, allow_other_split, None if prior is None else parse_prior(prior))
+    question = Question(dataset, split, side, source, allow_leaks, None if prior is None else parse_prior(prior))
     found, predictions = evaluate_subject(subject, question, cache, workers, seed, reporter, merges)
     if output is not None:
         write_predictions(output.with_suffix(".npz"), predictions)
@@ -154,7 +163,7 @@ def _foreign(data: Path, splits: Path | None, side: str) -> tuple[Dataset, Split
     path = splits or dataset.folder / "splits.csv"
     if splits is None and side == "all" and not path.is_file():
         return dataset, None
-    return dataset, read_split(path, dataset)
+    return dataset, read_split(path, dataset, allow_leaks=True)  # `select_photos` looks for leaks
 
 
 def _of_run(run: Run, data: Path | None, splits: Path | None, side: str) -> tuple[Dataset, Split | None]:
@@ -164,4 +173,4 @@ def _of_run(run: Run, data: Path | None, splits: Path | None, side: str) -> tupl
     dataset = run.dataset() if data is None else read_dataset(data)
     if dataset.digest != run.data["dataset"]:
         return _foreign(dataset.folder, splits, side)
-    return dataset, run.split(dataset) if splits is None else read_split(splits, dataset)
+    return dataset, run.split(dataset) if splits is None else read_split(splits, dataset, allow_leaks=True)

@@ -21,6 +21,7 @@ from .bootstrap import REPLICATES, Measure, resample
 from .figures import level_cell
 from .measures import LEAST_PHOTOS, LevelMeasure, ReferMeasure, level_measure, refer_node
 from .predictions import Predictions, read_predictions
+from .seen import doubts
 from .table import plain_table, text_of
 
 FORMAT = 1
@@ -134,6 +135,7 @@ def compare_predictions(
         name: {
             "model": each.meta.get("model"),
             "model_sha256": each.meta.get("model_sha256"),
+            **({"doubts": told} if (told := doubts(each.meta)) else {}),
             "levels": {level: {figure: cell(name, level, figure) for figure in LEVEL_FIGURES} for level in levels},
             "refer": {figure: cell(name, "refer", figure) for figure in REFER_FIGURES if (name, "refer") in measures},
         }
@@ -154,6 +156,9 @@ def print_comparison(found: Mapping[str, Any], console: Console) -> None:
     """Prints a table per level, and of what is referred, a model a line; made for 100 columns."""
     title = f"{len(found['models'])} models on the same {found['n']:,} photos in {found['clusters']:,} groups"
     console.print(f"{title}; below each figure its difference to {found['against']}.", markup=False)
+    for name, each in found["models"].items():
+        for doubt in each.get("doubts", ()):
+            console.print(f"Caution, {name}: {doubt}", markup=False)
     levels = list(next(iter(found["models"].values()))["levels"])
     parts = [(level, "levels", SHOWN) for level in levels]
     parts += [(found["refer_node"], "refer", SHOWN_REFER)] if found["refer_node"] else []

@@ -14,7 +14,8 @@ from derm_sdk.errors import closest
 from derm_sdk.prior import check_prior, prior_factors, reweighted
 
 from ..data.cache import PhotoCache
-from ..data.manifest import Dataset, Photo, Split
+from ..data.leaks import find_leaks, leak_sentence
+from ..data.manifest import Photo, verify
 from ..errors import DataError
 from ..training.feed import SkinType, recorded_skin_type
 from ..training.reporter import Reporter
@@ -23,35 +24,13 @@ from .figures import all_figures
 from .predict import Tick
 from .predictions import FORMAT as PREDICTIONS_FORMAT
 from .predictions import Predictions
+from .seen import Question, without_seen
 from .subject import Subject, is_other_split
 from .synonyms import Merge
 from .told_type import NOT_AN_INPUT, TRUE, told_type_figures, told_types
 from .truth import TruthMap, map_truth
 
 FORMAT = 2
-SEEN_SIDES = ("train", "validation", "calibration")  # the model, its best epoch or its thresholds were fitted on these
-
-
-@dataclass(frozen=True)
-class Question:
-    """Which photos a model is asked about.
-
-    Attributes:
-        dataset: the photos' data set.
-        split: None where there is none; then `side` must be "all".
-        side: one of SPLITS, or "all".
-        source: only photos of this source; None for every one.
-        allow_other_split: take photos that the model may have been trained on, and record that.
-        prior: how common nodes are where the photos come from, as `derm_sdk.prior.check_prior` takes it; None to leave the
-            probabilities as they are.
-    """
-
-    dataset: Dataset
-    split: Split | None
-    side: str
-    source: str | None = None
-    allow_other_split: bool = False
-    prior: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,24 +116,30 @@ def _in_a_place(subject: Subject, prior: Mapping[str, float] | None) -> tuple[Su
 def select_photos(subject: Subject, question: Question) -> Selection:
     """Finds the photos that the model may be asked about.
 
-    Photos that the training has seen are left out of "all" photos of a foreign data set, and refused in a split of it.
+    Photos that the training has seen, or relatives of such photos, are left out of "all" photos of a foreign data set, and
+    refused in a split of it.
 
     Raises:
         DataError: there is no such photo, no label that the model knows, a label below another than in the model's tree,
             or the split is not the one that the model was trained with, on the same photos, or it holds photos of the
-            training.
+            training or relatives of them, or has clusters, patients or lesions on two sides.
     """
     dataset, split, side = question.dataset, question.split, question.side
     truth = map_truth(subject.composition.taxonomy, dataset.taxonomy)
     other_split = side != "all" and is_other_split(subject, dataset, split)
-    if split is not None and other_split and not question.allow_other_split:
+    if split is not None and side != "all" and not question.allow_leaks:
+        verify(split, dataset)
+    if split is not None and other_split and not question.allow_leaks:
         raise DataError(
             f"The model was trained on these photos with the split {subject.trained_on[1][:12] or 'unknown'}, but this one "
             f"is {split.digest[:12]}: photos of its side {side!r} may have been trained on. Name the training's own split "
-            "with --splits, or say --allow-other-split."
+            "with --splits, or say --allow-leaks."
         )
     photos = _side(question)
-    photos, about, notes = _without_seen(subject, question, photos, other_split=other_split)
+    photos, about, notes = without_seen(subject, question, photos, other_split=other_split)
+    leaks = [leak.to_dict() for leak in find_leaks(split, dataset)] if split is not None and side != "all" else []
+    if leaks:
+        about, notes = about | {"leaks": leaks}, [leak_sentence(leaks), *notes]
     known = tuple(photo for photo in photos if truth.known(photo))
     if not known:
         raise DataError(
@@ -191,41 +176,6 @@ def _side(question: Question) -> tuple[Photo, ...]:
             + closest(question.source, sources)
         )
     return of_source
-
-
-def _without_seen(
-    subject: Subject, question: Question, photos: tuple[Photo, ...], *, other_split: bool
-) -> tuple[tuple[Photo, ...], dict[str, Any], list[str]]:
-    """Leaves out or refuses what the training has seen; also gives what to record, and what to tell."""
-    about: dict[str, Any] = {"other_split": True} if other_split else {}
-    own = question.dataset.digest == subject.trained_on[0]
-    if subject.sides is None:
-        note = "A .derm file does not say which photos it was trained on: whether some of these are among them is not known."
-        return photos, about | {"seen": None}, [] if own else [note]
-    sides = subject.sides
-    seen = [photo for photo in photos if sides.get(photo.digest) in SEEN_SIDES]
-    counts = {side: sum(sides[photo.digest] == side for photo in seen) for side in SEEN_SIDES}
-    about["seen"] = {side: count for side, count in counts.items() if count}
-    told = ", ".join(f"{count} {side}" for side, count in about["seen"].items())
-    if not seen or (own and not other_split and question.side != "all"):
-        return photos, about, []
-    if own or question.allow_other_split:
-        return (
-            photos,
-            about,
-            [f"The model was made with {len(seen)} of these {len(photos)} photos ({told}): expect too much."],
-        )
-    if question.side != "all":
-        raise DataError(
-            f"{len(seen)} of the {len(photos)} photos on the side {question.side!r}, such as {seen[0].file!r}, are among "
-            f"those that the model was made with ({told}). Split the data without them, take '--split all', which leaves "
-            "them out, or say --allow-other-split."
-        )
-    left = tuple(photo for photo in photos if sides.get(photo.digest) not in SEEN_SIDES)
-    if not left:
-        raise DataError(f"The model was made with all {len(photos)} photos ({told}); evaluate it on others.")
-    note = f"{len(seen)} of {len(photos)} photos are left out: the model was made with them ({told})."
-    return left, about | {"seen": {}, "left_out_seen": about["seen"]}, [note]
 
 
 def _predict(

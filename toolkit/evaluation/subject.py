@@ -19,6 +19,7 @@ from derm_sdk.fitzpatrick import SKIN_TYPE
 from ..data.cache import PhotoCache
 from ..data.manifest import SPLIT_COLUMNS, Dataset, Photo, Split
 from ..data.table import read_table
+from ..errors import DataError
 from ..training.feed import SkinType
 from ..training.run import Run
 from .predict import Logits, Tick, predict_bundle, predict_models
@@ -81,8 +82,16 @@ def run_subject(run: Run, workers: int) -> Subject:
     )
 
 
-def bundle_subject(path: Path) -> Subject:
-    """A `.derm` file, run as the device runs it. Raises BundleError when it is damaged."""
+def bundle_subject(path: Path, made_of: Path | None = None) -> Subject:
+    """A `.derm` file, run as the device runs it.
+
+    Args:
+        path: the file.
+        made_of: the run that it was made of, whose split says which photos it has seen; None where it is not at hand.
+    Raises:
+        BundleError: it is damaged.
+        DataError: the run's split is not the one that the bundle was trained with.
+    """
     bundle = read_bundle(path)
     wanted, training = bundle.preprocessing, bundle.manifest.get("training")
     told_of = training if isinstance(training, Mapping) else {}
@@ -97,7 +106,7 @@ def bundle_subject(path: Path) -> Subject:
         name=path.name,
         digest=bundle.digest,
         trained_on=(str(told_of.get("dataset_sha256", "")), str(told_of.get("split_sha256", ""))),
-        sides=None,
+        sides=None if made_of is None else _sides_of(made_of, str(told_of.get("split_sha256", ""))),
         takes_skin_type=bundle.takes_skin_type,
         composition=bundle.composition,
         calibration=bundle.calibration,
@@ -105,6 +114,15 @@ def bundle_subject(path: Path) -> Subject:
         training_photos=lambda: told_of.get("photos_by_condition"),
         logits=logits,
     )
+
+
+def _sides_of(made_of: Path, digest: str) -> Mapping[str, str]:
+    """The sides of a run's split, which must be the one of a digest."""
+    _, rows = read_table(made_of / "splits.csv", SPLIT_COLUMNS)
+    split = Split({row["digest"]: row["split"] for _, row in rows}, {row["digest"]: row["cluster"] for _, row in rows})
+    if split.digest != digest:
+        raise DataError(f"The .derm file was not made of the run {str(made_of)!r}: it was trained with another split.")
+    return split.assignments
 
 
 def is_other_split(subject: Subject, dataset: Dataset, split: Split | None) -> bool:

@@ -9,6 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from .seen import doubts
+
 _LEAD = ("accuracy", "balanced_accuracy", "macro_f1", "top3", "ece")
 _NAMES = {
     "accuracy": "accuracy",
@@ -53,6 +55,8 @@ _GAP_NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "macro_f1
 
 def print_figures(found: Mapping[str, Any], title: str, console: Console, *, full: bool = False) -> None:
     """Prints the figures that matter most, or all that are not by skin type; the rest is in the JSON."""
+    for doubt in doubts(found):
+        console.print(f"Caution: {doubt}", markup=False)
     everything = found["all"]
     if "levels" not in everything:
         console.print(f"{title}: {everything['n']} photos, too few for any figure.", markup=False)

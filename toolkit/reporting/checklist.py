@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.leaks import UNUSED, leak_sentence
 from ..training.run import FOLDS
 from .groups import ROMAN
 from .markup import join, tag
@@ -105,7 +106,7 @@ def _predictors(sources: Sources) -> Item:
 
 
 def _sample_size(sources: Sources) -> Item:
-    total, figures = len(sources.splits), _figures(sources)
+    total, figures = sum(side != UNUSED for side, _ in sources.splits.values()), _figures(sources)
     told = f"{total:,} photos" if total else "The number of photos is not known"
     if figures:
         refer = figures.get("refer")
@@ -139,9 +140,13 @@ def _partition(sources: Sources) -> Item:
     asked, source = "Split without leaks", "TRIPOD+AI 12a; CLAIM: partitions and their independence"
     if not sources.splits:
         return Item(asked, source, NOT_DONE, "splits.csv is missing.")
+    leaks = leak_sentence(sources.record.get("leaks"))
+    if leaks:
+        return Item(asked, source, NOT_DONE, leaks)
     sides: dict[str, set[str]] = {}
     for side, cluster in sources.splits.values():
-        sides.setdefault(cluster, set()).add(side)
+        if side != UNUSED:
+            sides.setdefault(cluster, set()).add(side)
     torn = sum(len(each) > 1 for each in sides.values())
     if torn:
         return Item(asked, source, NOT_DONE, f"{torn:,} clusters of near duplicates have photos on two sides.")

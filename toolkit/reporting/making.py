@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..data.leaks import UNUSED, leak_sentence
 from ..data.manifest import SPLITS, Photo, label_path
 from .charts import curves
 from .groups import ROMAN
@@ -74,7 +75,7 @@ def data(sources: Sources) -> Section:
         )
     sides = Counter(side for side, _ in sources.splits.values())
     clusters = {side: len({cluster for of, cluster in sources.splits.values() if of == side}) for side in SPLITS}
-    total = len(sources.splits)
+    total = sum(sides[side] for side in SPLITS) or 1
     rows = [
         (
             side,
@@ -147,7 +148,8 @@ def _counts(sources: Sources, photos: Iterable[Photo], key: Callable[[Photo], st
     counted: dict[str, Counter[str]] = {name: Counter() for name in order}
     for photo in photos:
         side = sources.splits.get(photo.digest, ("", ""))[0]
-        counted.setdefault(key(photo), Counter())[side] += 1
+        if side != UNUSED:
+            counted.setdefault(key(photo), Counter())[side] += 1
     most = max((sum(each.values()) for each in counted.values()), default=1) or 1
     rows = []
     for name, each in counted.items():
@@ -163,7 +165,10 @@ def _label_at(depth: int) -> Callable[[Photo], str]:
 def _how_split(sources: Sources) -> Html:
     details = sources.split_details
     duplicates = details.get("duplicates")
-    told = "No photo of a cluster of near duplicates, of a patient or of a lesion is on two sides of the split."
+    told = leak_sentence(sources.record.get("leaks"))
+    told = told or "No photo of a cluster of near duplicates, of a patient or of a lesion is on two sides of the split."
+    unused = sum(side == UNUSED for side, _ in sources.splits.values())
+    told += f" {unused:,} photos of the data set are on no side." if unused else ""
     if isinstance(duplicates, Mapping) and duplicates:
         told += (
             f" Near duplicates were found by {duplicates.get('method', 'an unnamed method')}: "

@@ -13,10 +13,12 @@ from derm_sdk.calibration import Calibration
 from derm_sdk.errors import DermError, FileError
 from derm_sdk.taxonomy import Taxonomy
 
+from ..data.leaks import leak_sentence
 from ..data.manifest import Dataset, read_dataset
 from ..data.table import read_table
 from ..errors import RunError
 from ..evaluation.predictions import Predictions, read_predictions
+from ..evaluation.seen import doubts
 from ..training.run import read_data_record, read_run, recorded_data, refuse_folds
 
 MAX_BYTES = 1 << 26  # of a text file of a run
@@ -107,11 +109,17 @@ def read_sources(folder: Path, side: str = "test", data: Path | None = None) -> 
         figures=figures,
         predictions=predictions,
         dataset=_dataset(folder, record, data),
-        doubts=_doubts(folder, side, figures, predictions),
+        doubts=_doubts(folder, side, record, figures, predictions),
     )
 
 
-def _doubts(folder: Path, side: str, figures: Mapping[str, Any] | None, predictions: Predictions | None) -> tuple[str, ...]:
+def _doubts(
+    folder: Path,
+    side: str,
+    record: Mapping[str, Any] | None,
+    figures: Mapping[str, Any] | None,
+    predictions: Predictions | None,
+) -> tuple[str, ...]:
     found = []
     try:
         digest = read_run(folder).model_digest
@@ -122,8 +130,9 @@ def _doubts(folder: Path, side: str, figures: Mapping[str, Any] | None, predicti
     for what, source in told.items():
         if source is not None and digest is not None and source.get("model_sha256") != digest:
             found.append(f"The {what} are of other weights than the run has now; evaluate it again.")
-    if figures is not None and figures.get("other_split"):
-        found.append("The figures are of another split than the training's: test photos may have been trained on.")
+    of_split = leak_sentence((record or {}).get("leaks"))
+    of_figures = doubts(figures or {})
+    found += ([of_split] if of_split and of_split not in of_figures else []) + of_figures
     if side == "train":
         found.append("These are photos that the networks were trained on: the figures flatter the model.")
     elif side in ("validation", "calibration"):

@@ -15,7 +15,7 @@ from .backend import environment, usable_cores
 from .model_files import load_model_file, save_model, write_graphs
 from .reporter import Reporter
 from .run import Run, read_run
-from .train import Order, calibrate, check_refer_node, fill_cache, open_run_folder
+from .train import Order, calibrate, check_leaks, check_refer_node, fill_cache, open_run_folder
 
 
 def adopt(file: Path, order: Order, reporter: Reporter | None = None) -> Run:
@@ -41,7 +41,7 @@ def adopt(file: Path, order: Order, reporter: Reporter | None = None) -> Run:
     order = replace(order, config=replace(order.config, training=training))
     config, dataset, shape = order.config, order.dataset, order.config.preprocessing
     (spec,) = adopted.graphs(dataset.taxonomy, config.model)
-    notes = check_refer_node(dataset, config)
+    notes = check_leaks(order) + check_refer_node(dataset, config)
     photos = order.split.photos(dataset, "calibration")
     if not photos:
         raise DataError("The calibration split has no photo; split the data with a share for calibration.")

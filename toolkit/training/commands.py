@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_ALLOW_LEAKS = click.option(
+    "--allow-leaks",
+    is_flag=True,
+    help="Take a split with a cluster, patient or lesion on two sides; every report of the run says so.",
+)
 
 
 @click.command()
@@ -26,6 +31,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--folds", type=click.IntRange(3, 20), help="Cross-validate: train that many runs, each tested on photos of its own."
 )
 @click.option("--folds-seed", type=click.IntRange(0), help="Of the dealing of the photos to the folds; 0 unless given.")
+@_ALLOW_LEAKS
 @click.pass_context
 def train(
     context: click.Context,
@@ -38,6 +44,7 @@ def train(
     cache: Path | None,
     folds: int | None,
     folds_seed: int | None,
+    allow_leaks: bool,
 ) -> None:
     """Train a model: photos and a config in, a run folder out.
 
@@ -50,7 +57,7 @@ def train(
     from .config import find_config, read_config
     from .folds import FoldsOrder, is_folds
     from .lock import exclusive
-    from .run import recorded_data
+    from .run import read_data_record, recorded_data
     from .train import Order
     from .train import train as run_training
 
@@ -66,13 +73,16 @@ def train(
     try:
         if folds is not None or (resuming and is_folds(out)):
             given = split or dataset.folder / "splits.csv"
-            groups = read_split(given, dataset) if split is not None or given.is_file() else None
+            # Only the clusters count: photos that belong together are dealt to one fold, whatever sides they were on.
+            groups = read_split(given, dataset, allow_leaks=True) if split is not None or given.is_file() else None
             with exclusive(out):
                 _train_folds(FoldsOrder(settings, dataset, out, folds, folds_seed, groups, resume, cache))
             return
         if split is None:
             split = out / "splits.csv" if resuming and (out / "splits.csv").is_file() else dataset.folder / "splits.csv"
-        order = Order(settings, dataset, read_split(split, dataset), out, resume, cache)
+        allow_leaks = allow_leaks or (resuming and bool(read_data_record(out).get("leaks")))
+        photos = read_split(split, dataset, allow_leaks=allow_leaks)
+        order = Order(settings, dataset, photos, out, resume, cache, allow_leaks)
         with exclusive(out):
             run_training(order)
     except KeyboardInterrupt:
@@ -108,8 +118,16 @@ def average(runs: tuple[Path, ...], out: Path, cache: Path | None) -> None:
 @click.option("--out", type=_FOLDER, required=True, help="The run folder to make.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the spec; may be repeated.")
 @click.option("--cache", type=_FOLDER, help="Folder of the photo caches; DATA/cache unless given.")
+@_ALLOW_LEAKS
 def adopt(
-    model: Path, spec: Path, data: Path, split: Path | None, out: Path, overrides: tuple[str, ...], cache: Path | None
+    model: Path,
+    spec: Path,
+    data: Path,
+    split: Path | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    cache: Path | None,
+    allow_leaks: bool,
 ) -> None:
     """Take over MODEL, a .keras file that was trained elsewhere: evaluate, report and convert it like a run of one's own.
 
@@ -123,7 +141,8 @@ def adopt(
 
     config = read_config(spec, overrides)
     dataset = read_dataset(data)
-    order = Order(config, dataset, read_split(split or dataset.folder / "splits.csv", dataset), out, cache=cache)
+    photos = read_split(split or dataset.folder / "splits.csv", dataset, allow_leaks=allow_leaks)
+    order = Order(config, dataset, photos, out, cache=cache, allow_leaks=allow_leaks)
     with exclusive(out):
         take_over(model, order)
 

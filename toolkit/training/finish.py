@@ -10,8 +10,9 @@ from derm_sdk.errors import FileError
 from derm_sdk.files import write_text
 
 from ..errors import DataError
-from ..evaluation.evaluate import Question, evaluate_subject
+from ..evaluation.evaluate import evaluate_subject
 from ..evaluation.predictions import Predictions, read_predictions, write_predictions
+from ..evaluation.seen import Question
 from ..evaluation.subject import run_subject
 from ..evaluation.synonyms import SHIPPED, read_synonyms
 from .backend import load_keras, usable_cores
@@ -67,7 +68,7 @@ def _kept_predictions(run: Run, order: Order) -> Predictions | None:
 
 def _evaluate(run: Run, order: Order, reporter: Reporter) -> Predictions:
     figures, path = _paths(run)
-    question = Question(order.dataset, order.split, SIDE)
+    question = Question(order.dataset, order.split, SIDE, allow_leaks=order.allow_leaks)
     workers = order.config.training.workers or usable_cores()
     subject = run_subject(run, workers)
     found, predictions = evaluate_subject(

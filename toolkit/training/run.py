@@ -56,7 +56,7 @@ class Run:
         preprocessing: what the networks expect of a photo.
         graphs: the networks, the root first.
         composition: how their answers become probabilities of the tree's nodes.
-        data: what dataset.json says: {"folder", "dataset", "split"}, the last two being digests.
+        data: what dataset.json says: {"folder", "dataset", "split"}, the last two being digests; "leaks", if there are.
     """
 
     folder: Path
@@ -90,13 +90,13 @@ class Run:
         return dataset
 
     def split(self, dataset: Dataset) -> Split:
-        """The split of the training, out of the run folder.
+        """The split of the training, out of the run folder. One that leaks was allowed to when the run was made.
 
         Raises:
             RunError: splits.csv is not the one that dataset.json records.
             DataError, FileError: as `read_split`.
         """
-        split = read_split(self.folder / "splits.csv", dataset)
+        split = read_split(self.folder / "splits.csv", dataset, allow_leaks=True)
         if split.digest != self.data["split"]:
             raise RunError(
                 f"splits.csv in {str(self.folder)!r} is not the split that the run was made with; restore it, or name "

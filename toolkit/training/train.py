@@ -20,7 +20,8 @@ from derm_sdk.errors import OptionError
 from derm_sdk.files import write_text
 
 from ..data.cache import PhotoCache, remove_leftovers
-from ..data.manifest import Dataset, Photo, Split, write_split
+from ..data.leaks import find_leaks, leak_sentence
+from ..data.manifest import Dataset, Photo, Split, verify, write_split
 from ..errors import ConfigError, DataError, RunError, TrainingError
 from ..evaluation.calibrate import fit_run
 from ..evaluation.predict import measure_quality, predict_models
@@ -63,6 +64,7 @@ class Order:
         out: the run folder.
         resume: go on with the training in `out`.
         cache: folder of the photo caches; None for the data set's own.
+        allow_leaks: train on a split with clusters, patients or lesions on two sides, and record that.
     """
 
     config: Config
@@ -71,6 +73,7 @@ class Order:
     out: Path
     resume: bool = False
     cache: Path | None = None
+    allow_leaks: bool = False
 
 
 def train(order: Order, reporter: Reporter | None = None) -> Run:
@@ -87,7 +90,7 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     Raises:
         RunError: the folder is not empty (without `resume`), or its training cannot be continued.
         ConfigError: calibration.refer_node is not in the tree.
-        DataError: a label has no photo to learn from, or a photo is gone.
+        DataError: a label has no photo to learn from, a photo is gone, or the split leaks.
         TrainingError: the loss is no longer a number.
         FileError: a file cannot be written.
     """
@@ -165,7 +168,18 @@ def check_order(order: Order) -> list[str]:
     Raises:
         ConfigError, DataError: as `train`.
     """
-    return check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
+    notes = check_leaks(order)
+    return (
+        notes + check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
+    )
+
+
+def check_leaks(order: Order) -> list[str]:
+    """Raises DataError for a split that leaks, unless leaks are allowed; then a sentence about them, if there are any."""
+    if not order.allow_leaks:
+        verify(order.split, order.dataset)
+    leaks = [leak.to_dict() for leak in find_leaks(order.split, order.dataset)]
+    return [told] if (told := leak_sentence(leaks)) else []
 
 
 def check_same(order: Order) -> None:
@@ -290,6 +304,8 @@ def open_run_folder(order: Order) -> None:
         "split": order.split.digest,
         "photos": len(order.dataset.photos),
     }
+    leaks = [leak.to_dict() for leak in find_leaks(order.split, order.dataset)]
+    data |= {"leaks": leaks} if leaks else {}
     config_file, data_file = out / "config.toml", out / "dataset.json"
     if (out / AVERAGE).is_file():
         raise RunError(f"{str(out)!r} is the mean of other runs: there is no training to resume; make it anew.")
@@ -301,7 +317,7 @@ def open_run_folder(order: Order) -> None:
         raise RunError(f"The folder {str(out)!r} is not empty; go on with --resume, or choose another --out.")
     write_text(config_file, order.config.to_toml())
     write_text(out / "taxonomy.json", json.dumps(order.dataset.taxonomy.to_dict(), indent=1, ensure_ascii=False) + "\n")
-    write_split(out / "splits.csv", order.split, order.dataset)
+    write_split(out / "splits.csv", order.split, order.dataset, allow_leaks=order.allow_leaks)
     write_text(data_file, json.dumps(data, indent=1) + "\n")
 
 

@@ -213,7 +213,7 @@ def other_split(data: Dataset, path: Path) -> Path:
 def test_another_split_of_the_trainings_photos_is_refused_unless_allowed(tiny_run: Run, tiny_data: Dataset, tmp_path: Path):
     before = {path: path.read_bytes() for path in (tiny_run.folder / "evaluation").glob("*")}
     splits = other_split(tiny_data, tmp_path / "other.csv")
-    with pytest.raises(DataError, match=r"photos of its side 'test' may have been trained on.*--allow-other-split"):
+    with pytest.raises(DataError, match=r"photos of its side 'test' may have been trained on.*--allow-leaks"):
         call(tiny_run.folder, "--splits", splits)
     assert call(tiny_run.folder, "--splits", splits, "--allow-other-split", "--json", tmp_path / "x.json")[0] == 0
     found = json.loads((tmp_path / "x.json").read_text())

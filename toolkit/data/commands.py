@@ -11,6 +11,8 @@ import click
 
 from derm_sdk.errors import OptionError
 
+from .download.commands import download_command
+
 if TYPE_CHECKING:
     from .duplicates import Clusters
     from .importers import ImportReport
@@ -25,6 +27,9 @@ _PATH = click.Path(path_type=Path)
 @click.group()
 def data() -> None:
     """Import photos, split them without leaks, or draw some to try things out."""
+
+
+data.add_command(download_command)
 
 
 @data.command("import")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,6 +23,7 @@ class Host:
         sent: path -> bytes of its body that went out.
         most_at_once: requests that were ever under way together.
         ranges: whether Range is honoured.
+        missing: paths that are answered with 404 although there is a body.
         pause: seconds that each request takes.
     """
 
@@ -30,6 +31,7 @@ class Host:
         self.bodies = bodies
         self.ways = ways or {}
         self.robots = robots
+        self.missing: set[str] = set()
         self.asked: list[tuple[str, int]] = []
         self.sent: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
@@ -47,8 +49,7 @@ class Host:
 @contextmanager
 def serving(host: Host) -> Iterator[Host]:
     """Serves until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     server.host = host  # type: ignore[attr-defined]
     host.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -58,6 +59,14 @@ def serving(host: Host) -> Iterator[Host]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -85,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             if path == "/robots.txt":
                 self.answer(host.robots.encode() if host.robots is not None else None, "text/plain")
             else:
-                getattr(self, host.ways.get(path, "well"))(host.bodies.get(path))
+                getattr(self, host.ways.get(path, "well"))(None if path in host.missing else host.bodies.get(path))
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
@@ -223,6 +232,3 @@ class _Handler(BaseHTTPRequestHandler):
         """The line is cut before a word."""
         self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
-
-
-WAYS: dict[str, Callable[..., None]] = {name: way for name, way in vars(_Handler).items() if not name.startswith("_")}

@@ -2,8 +2,8 @@
 
     python benchmarks/download.py fitzpatrick17k.csv PHOTOS [--rows N]
 
-PHOTOS is a folder with some of the photos, as <md5hash>.jpg; rows without one get a drawn JPEG of their own. As neither are
-the original bytes, the column md5hash is replaced by the MD5 of what the server holds for the row; URLs, rows, order and gaps
+PHOTOS is a folder with some of the photos, as <md5hash>.jpg; rows without one get a drawn JPEG of their own. Neither are the
+original bytes, so the column md5hash is replaced by the MD5 of what the server holds for the row; URLs, rows, order and gaps
 are the official ones. Three parts, each in processes of its own:
 
     plainly     one connection, no check, no sync: the first 1,000 rows, what the machine and its server can do

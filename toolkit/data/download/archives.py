@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -59,7 +60,7 @@ def _files(folder: Path, max_bytes: int) -> Iterator[Entry]:
         folders.sort()
         for file in sorted(files):
             path = Path(place, file)
-            yield Entry(path.relative_to(folder).as_posix(), lambda path=path: _read_file(path, max_bytes))  # type: ignore[misc]
+            yield Entry(path.relative_to(folder).as_posix(), partial(_read_file, path, max_bytes))
 
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
@@ -111,7 +112,7 @@ def _zipped(archive: zipfile.ZipFile, path: Path, max_bytes: int) -> Iterator[En
 
     for entry in archive.infolist():
         if not entry.is_dir():
-            yield Entry(entry.filename, lambda entry=entry: read(entry))  # type: ignore[misc]
+            yield Entry(entry.filename, partial(read, entry))
 
 
 def _bounded(data: bytes, max_bytes: int) -> bytes:

@@ -70,14 +70,14 @@ def settle(part: Path, photos: Path, md5: str, keep_changed: bool) -> tuple[str,
     try:
         with part.open("r+b") as file:
             data = file.read()
-            try:
-                suffix, same = judge(data, md5)
-                if not (same or keep_changed):
-                    raise Refused("wrong_md5", f"its MD5 is {hashlib.md5(data, usedforsecurity=False).hexdigest()}")
-            except Refused:
-                part.unlink()
-                raise
             os.fsync(file.fileno())
+        try:
+            suffix, same = judge(data, md5)
+            if not (same or keep_changed):
+                raise Refused("wrong_md5", f"its MD5 is {hashlib.md5(data, usedforsecurity=False).hexdigest()}")
+        except Refused:
+            part.unlink()
+            raise
         part.replace(photos / f"{md5}{suffix}")
     except OSError as error:
         raise FileError(f"Cannot write {str(photos / md5)!r}: {error.strerror or error}.") from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from derm_sdk.errors import FileError
 from .bodies import settle
 from .journal import Journal
 from .plan import Wanted
-from .reasons import RETRIED, Refused
+from .reasons import RETRIED, SETTLED, Refused
 from .settings import Settings
 from .web import Answer, Web
 
@@ -57,6 +58,8 @@ class Fetcher:
                 return await self._continued(wanted, url, part)
             except Refused as refused:
                 given_up = self._web.host(url).given_up
+                if refused.reason in SETTLED:
+                    part.unlink(missing_ok=True)
                 if refused.reason not in RETRIED or given_up or attempt + 1 == self._settings.tries:
                     raise
                 if refused.reason != "busy":  # then the host's own pause holds everybody
@@ -66,7 +69,7 @@ class Fetcher:
     async def _whole(self, wanted: Wanted, url: str, part: Path) -> str:
         length_known = await self._receive(url, part, 0)
         try:
-            return await self._settle(wanted, url, part)
+            return await self._settle(wanted, url, part, self._settings.keep_changed)
         except Refused as refused:
             if refused.reason == "not_an_image" and not length_known:
                 raise Refused("cut_off", f"no length was told, and {refused.detail}") from refused
@@ -75,16 +78,15 @@ class Fetcher:
     async def _continued(self, wanted: Wanted, url: str, part: Path) -> str:
         """Goes on with a part that an earlier attempt or run has left; it may even be complete."""
         if await asyncio.to_thread(_is_whole, part, wanted.md5):
-            return await self._settle(wanted, url, part)
+            return await self._settle(wanted, url, part, False)
         await self._receive(url, part, _size(part))
         try:
-            return await self._settle(wanted, url, part)
+            return await self._settle(wanted, url, part, False)
         except Refused as refused:  # perhaps the file changed between the parts; now the part is gone
             raise Refused("cut_off", f"its parts do not fit: {refused.detail}") from refused
 
-    async def _settle(self, wanted: Wanted, url: str, part: Path) -> str:
-        keep = self._settings.keep_changed
-        file, size, same = await asyncio.to_thread(settle, part, self._journal.photos, wanted.md5, keep)
+    async def _settle(self, wanted: Wanted, url: str, part: Path, keep_changed: bool) -> str:
+        file, size, same = await asyncio.to_thread(settle, part, self._journal.photos, wanted.md5, keep_changed)
         status = "ok" if same else "changed"
         self._journal.record(wanted.md5, status, url, file=file, size=size)
         return status
@@ -102,17 +104,15 @@ class Fetcher:
 
     async def _write(self, response: httpx.Response, part: Path, start: int) -> None:
         size = start
-        try:
-            with part.open("ab" if start else "wb", buffering=0) as file:
-                async for piece in response.aiter_raw():
-                    size += len(piece)
-                    self._check_size(size, part)
+        with _writing(part):
+            file = part.open("ab" if start else "wb", buffering=0)  # what a kill leaves is on its way to the disk
+        with file:
+            async for piece in response.aiter_raw():
+                size += len(piece)
+                self._check_size(size, part)
+                with _writing(part):
                     file.write(piece)
-                    self._received(len(piece))
-        except OSError as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise FileError(f"Cannot write {str(part)!r}: {error.strerror or error}.") from error
+                self._received(len(piece))
 
     def _check_size(self, size: int, part: Path) -> None:
         if size > self._settings.max_bytes:
@@ -144,6 +144,15 @@ def _check(answer: Answer, part: Path, start: int) -> int:
     if encoding != "identity":
         raise Refused("wrong_content", f"compressed as {encoding}, which nobody asked for")
     return start if status == 206 else 0
+
+
+@contextlib.contextmanager
+def _writing(part: Path) -> Iterator[None]:
+    """An error of the disk, told from one of the network, which may be an OSError, too."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"Cannot write {str(part)!r}: {error.strerror or error}.") from error
 
 
 def _size(part: Path) -> int:

@@ -14,7 +14,7 @@ from protego import Protego
 from .reasons import Refused
 from .settings import USER_AGENT, Settings
 
-_FAILURES_PER_CONNECTION = 8
+_FAILURES = 8  # in a row, for each connection; of a host that has never answered, altogether
 _LONGEST_CRAWL_DELAY = 60.0
 
 
@@ -39,6 +39,7 @@ class Host:
         self._delay = settings.delay
         self._next = 0.0
         self._failures = 0
+        self._has_answered = False
         self._waits = 0
 
     @contextlib.asynccontextmanager
@@ -55,12 +56,14 @@ class Host:
 
     def answered(self) -> None:
         """The host works."""
+        self._has_answered = True
         self._failures = 0
+        self._waits //= 2
 
     def failed(self, reason: str, detail: str) -> None:
         """No answer; too many of these in a row, and the host is given up for this run."""
         self._failures += 1
-        if self._failures >= _FAILURES_PER_CONNECTION * self._settings.per_host and self.given_up is None:
+        if self._failures >= _FAILURES * (self._settings.per_host if self._has_answered else 1) and self.given_up is None:
             self.given_up = Refused(reason, f"host given up after {self._failures} failures in a row; the last: {detail}")
             self._notify(f"{self.name}: {self.given_up.detail}")
 

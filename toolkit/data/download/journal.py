@@ -55,7 +55,7 @@ class Journal:
         try:
             self.photos.mkdir(exist_ok=True)
             self.partial.mkdir(exist_ok=True)
-            self._here = {entry.name: entry.stat().st_size for entry in os.scandir(self.photos) if entry.is_file()}
+            self.look()
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             for line in self._lines():
                 self._known[line["md5"]] = line
@@ -69,6 +69,10 @@ class Journal:
         os.close(self._file)
         self._lock.__exit__(kind, error, trace)
 
+    def look(self) -> None:
+        """Takes note of the photos that are in the folder."""
+        self._here = {entry.name: entry.stat().st_size for entry in os.scandir(self.photos) if entry.is_file()}
+
     def _lines(self) -> Iterator[dict[str, Any]]:
         """The lines that are whole; a kill can cut the last one, and what follows must not be glued to it."""
         line = b"\n"
@@ -79,7 +83,7 @@ class Journal:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
                     continue
-                if isinstance(record, dict) and isinstance(record.get("md5"), str) and isinstance(record.get("status"), str):
+                if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in ("md5", "status", "file")):
                     yield record
         if not line.endswith(b"\n"):
             os.write(self._file, b"\n")

@@ -100,6 +100,11 @@ class Run:
     def close(self, stopped: bool = False) -> Outcome:
         """Counts, and writes missing.csv."""
         self.outcome.stopped = stopped
+        if stopped:  # a photo may have come to its place while its worker was already stopped
+            self._journal.look()
+            for item in [item for item in self._wanted if item.md5 and item not in self._ends]:
+                if (status := self._journal.status(item, self._urls[item], retry_failed=True)[0]) in ("ok", "changed"):
+                    self.end(item, status, new=True)
         failures = []
         for item in self._wanted:
             status, detail = self._ends.get(item, ("not_tried", ""))

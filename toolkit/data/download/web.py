@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpcore
 import httpx
 from protego import Protego
+
+from derm_sdk.errors import DermError
 
 from .addresses import PublicTransport
 from .hosts import Host
@@ -49,6 +52,7 @@ class Web:
             transport=PublicTransport(settings.connections, settings.allow_private, settings.any_certificate),
             timeout=httpx.Timeout(settings.timeout, connect=connect, pool=None),
             headers={"User-Agent": USER_AGENT, "Accept": "image/*", "Accept-Encoding": "identity"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # a host could fill the memory with them
             trust_env=False,
         )
         return self
@@ -158,6 +162,10 @@ def _named(host: Host) -> Iterator[None]:
             raise Refused("certificate", text) from error
         refused = Refused("unreachable" if isinstance(error, httpcore.ConnectError) else "cut_off", text)
     except httpcore.ProtocolError as error:
+        raise Refused("cut_off", str(error)) from error
+    except DermError:
+        raise
+    except OSError as error:  # TLS lets some through
         raise Refused("cut_off", str(error)) from error
     except (httpx.InvalidURL, httpx.HTTPError, ValueError) as error:
         raise Refused("redirected", f"to no address ({error})") from error

@@ -247,6 +247,21 @@ def test_keep_changed_keeps_another_photo_but_nothing_else(tmp_path: Path) -> No
     assert len(report.findings["re_encoded"]) == 1
 
 
+def test_a_body_of_two_halves_of_different_photos_is_never_kept(tmp_path: Path) -> None:
+    host, table = atlas(tmp_path, {}, good=1)
+    (tmp_path / "out/partial").mkdir(parents=True)
+    old = Image.new("RGB", (160, 120), "red")
+    file = io.BytesIO()
+    old.save(file, "BMP")  # decodes, whatever follows
+    (tmp_path / "out/partial" / hashlib.md5(host.bodies["/p/0.jpg"]).hexdigest()).write_bytes(file.getvalue())
+    host.bodies["/p/0.jpg"] += bytes(100_000)
+    with serving(host):
+        assert fetch(host, table, tmp_path / "out", Settings(**{**vars(QUICK), "keep_changed": True})).counts == {
+            "changed": 1
+        }
+    assert next((tmp_path / "out/photos").iterdir()).read_bytes() == host.bodies["/p/0.jpg"]
+
+
 def test_a_host_that_asks_to_wait_too_long_is_left_for_another_run(tmp_path: Path) -> None:
     host, table = atlas(tmp_path, {f"busy{n}": "busy_for_days" for n in range(30)})
     with serving(host):

@@ -16,7 +16,7 @@ from derm_toolkit.cli import main
 from derm_toolkit.data.importers import ImportReport, import_table
 from derm_toolkit.data.manifest import Dataset, read_dataset
 from derm_toolkit.data.sources.known import SOURCES
-from derm_toolkit.data.sources.mapping import plain, read_mapping, shipped, tree
+from derm_toolkit.data.sources.mapping import FOLDER, MATCHES, plain, read_mapping, shipped, tree
 from derm_toolkit.errors import DataError
 
 from .conftest import REAL_PHOTOS, write_table
@@ -221,6 +221,16 @@ def test_every_source_has_a_mapping_and_the_tree_is_the_official_one() -> None:
         rows = list(csv.DictReader(official.open()))
         names = ("three_partition_label", "nine_partition_label", "label")
         assert set(tree().values()) == {tuple(row[name] for name in names) for row in rows}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_page_says_of_each_mapping_what_it_holds(name: str) -> None:
+    page = (Path(__file__).parents[3] / "docs/sources.md").read_text("utf-8")
+    rows = list(csv.DictReader((FOLDER / f"{name}.csv").open()))
+    counts = ", ".join(f"{sum(row['match'] == match for row in rows)} {match}" for match in MATCHES)
+    assert f"`toolkit/data/mappings/{name}.csv`: {len(rows)} labels, {counts}." in page
+    if len(rows) <= 20:
+        assert all(f"| {' | '.join(row[c] for c in ('label', 'condition', 'match', 'note'))} |" in page for row in rows)
 
 
 @pytest.mark.parametrize(

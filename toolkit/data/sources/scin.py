@@ -1,4 +1,4 @@
-"""SCIN, Skin Condition Image Network: about 10,400 phone photos in 5,033 cases, sent in by volunteers in the USA.
+"""SCIN, Skin Condition Image Network: more than 10,000 phone photos in 5,033 cases, sent in by volunteers in the USA.
 
 Layout (bucket dx-scin-public-data, folder dataset): scin_cases.csv, one row per case, with case_id and image_1_path to
 image_3_path (dataset/images/<number>.png); scin_labels.csv, one row per case, with weighted_skin_condition_label (a Python

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from derm_toolkit.cli import main
 from derm_toolkit.data.download import addresses
 from derm_toolkit.data.download.bodies import judge
 from derm_toolkit.data.download.plan import address, read_wanted
-from derm_toolkit.data.download.reasons import REASONS
+from derm_toolkit.data.download.reasons import PASSING, REASONS, SETTLED
 from derm_toolkit.data.download.run import Outcome, Progress, download
 from derm_toolkit.data.download.settings import Settings
 from derm_toolkit.data.importers import import_table
@@ -396,6 +397,14 @@ def test_the_command_names_the_next_one(tmp_path: Path) -> None:
     assert "3 of 3 rows" in second.output and "1 of them new" in second.output and "Before" not in second.output
     following = second.output.split("Next: derm-toolkit ")[1].split()
     assert CliRunner().invoke(main, [*following[:-1], str(tmp_path / "data")]).exit_code == 0
+
+
+def test_the_page_knows_every_reason_and_which_are_asked_again() -> None:
+    page = (Path(__file__).parents[4] / "docs/download.md").read_text("utf-8")
+    named = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*)\|$", page, re.M)
+    assert [name for name, _ in named] == list(REASONS)
+    assert {name for name, again in named if "--retry-failed" in again} == set(SETTLED)
+    assert {name for name, again in named if again.strip() == "yes"} >= set(PASSING)
 
 
 def test_an_image_is_known_by_its_bytes() -> None:

@@ -56,7 +56,7 @@ WAYS: dict[str, tuple[int, str | None]] = {
     "busy": (10, None),
 }
 KILLS = (0.2, 0.45, 0.7)
-OPTIONS = ["--allow-private", "--delay", "0", "--per-host", "16", "--timeout", "2", "--tries", "3"]
+OPTIONS = ["--allow-private", "--delay", "0", "--per-host", "16", "--timeout", "5", "--tries", "3"]
 
 
 class Bodies(dict[str, bytes]):

@@ -117,6 +117,7 @@ def import_table(
     Returns:
         The data set, and what was found on the way.
     Raises:
+        OptionError: `broad` without a mapping.
         DataError: a column is missing, a label has two parents or is not in the tree, or no row has a usable photo.
         FileError: a file cannot be read or written.
     """
@@ -128,6 +129,8 @@ def import_table(
     report = ImportReport(kind, len(rows))
     if mapping is None and kind in (source.name for source in SOURCES):
         mapping = kind
+    if broad and mapping is None:
+        raise OptionError(f"--broad needs a mapping, and {table.name} names our labels; add --mapping, or leave it out.")
     if mapping is not None:
         levels, rows = LEVELS, _translated(rows, read_mapping(mapping), broad, taxonomy, report)
     rows = _labelled(rows, levels, taxonomy, table.name, report)
@@ -175,7 +178,8 @@ def read_rows(table: Path, fixed_tree: Taxonomy | None = None) -> tuple[str, tup
     if "md5hash" in header:
         require_columns(header, FITZPATRICK17K_COLUMNS, table.name)
         return "fitzpatrick17k", LEVELS, [_fitzpatrick17k_row(number, cells) for number, cells in records]
-    if (known := known_by(header)) is not None:
+    own = {"file", "condition"} <= set(header)
+    if not own and (known := known_by(header)) is not None:
         return known.name, ("condition",), known.rows(table, records)
     require_columns(header, ("file", "condition") if fixed_tree else ("file", "condition", "category"), table.name)
     # A column that is empty all the way down is no level: small collections have no groups.

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from derm_sdk.errors import OptionError
 from derm_sdk.taxonomy import Taxonomy
 from derm_toolkit.cli import main
 from derm_toolkit.data.importers import ImportReport, import_table
@@ -192,6 +193,25 @@ def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
         import_table(drawn(tmp_path / "a", "1.jpg"), None, tmp_path / "data")
     result = CliRunner().invoke(main, ["data", "import", str(write_table(tmp_path / "t.csv", [{"a": "1"}])), "-o", "x"])
     assert result.exit_code == 1 and "--photos must name the folder" in result.output
+
+
+def test_a_table_of_our_own_labels_stays_one_whatever_else_it_says(tmp_path: Path) -> None:
+    photos = drawn(tmp_path / "p", "a.png")
+    own = {"file": "a.png", "condition": "wart", "category": "benign", "lesion_id": "7", "image_id": "x", "dx": "mel"}
+    path = write_table(tmp_path / "photos.csv", [own])
+    data, report = import_table(path, photos, tmp_path / "data")
+    assert report.kind == "photos" and data.photos[0].labels == ("benign", "wart")
+    with pytest.raises(OptionError, match="--broad needs a mapping"):
+        import_table(path, photos, tmp_path / "data", broad=True)
+
+
+def test_a_skin_tone_of_a_table_is_kept_as_it_is_and_checked(tmp_path: Path) -> None:
+    photos = drawn(tmp_path / "p", "a.png")
+    own = {"file": "a.png", "condition": "wart", "category": "benign", "fitzpatrick": "", "skin_tone": "monk 10"}
+    data, _ = import_table(write_table(tmp_path / "a.csv", [own]), photos, tmp_path / "data")
+    assert (data.photos[0].fitzpatrick, data.photos[0].skin_tone) == (None, "monk 10")
+    with pytest.raises(DataError, match="skin_tone must be 'monk 1' to 'monk 10'"):
+        import_table(write_table(tmp_path / "b.csv", [own | {"skin_tone": "monk 11"}]), photos, tmp_path / "data")
 
 
 def test_a_tree_that_is_held_on_to_leaves_out_what_it_lacks(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterator
+from datetime import timedelta
 
 from .run import Progress
 
-_SECONDS_BETWEEN_LINES = 30.0
+_SECONDS = 30.0  # between lines, and of the rate
+_SAMPLES = 30
 
 
 @contextlib.contextmanager
@@ -39,29 +42,31 @@ def shown(title: str) -> Iterator[Progress]:
 
 
 class _Meter:
-    """Rows and bytes since the run began to wait for the first of them."""
+    """Rows and bytes; the rate is that of the last half minute, so that rows that were here before do not count for long."""
 
     def __init__(self) -> None:
         self.rows = 0
         self.bytes = 0
-        self._start = self._last = time.monotonic()
-        self._rows_before: int | None = None
+        self._last = time.monotonic()
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
 
-    def _per_second(self) -> float:
-        if self._rows_before is None or self.bytes == 0:
-            self._rows_before, self._start = self.rows, time.monotonic()  # these were here already
-        return (self.rows - self._rows_before) / max(time.monotonic() - self._start, 1e-3)
+    def per_second(self) -> float:
+        """Rows a second."""
+        now = time.monotonic()
+        if not self._samples or now - self._samples[-1][0] >= _SECONDS / _SAMPLES:
+            self._samples.append((now, self.rows))
+        then, rows = self._samples[0]
+        return (self.rows - rows) / max(now - then, 0.1)
 
     def rate(self) -> str:
-        return f"{self._per_second():,.1f} rows/s, {self.bytes / 1e6:,.1f} MB"
+        return f"{self.per_second():,.1f} rows/s" + (f", {self.bytes / 1e6:,.1f} MB" if self.bytes else "")
 
     def left(self, total: int) -> str:
-        speed = self._per_second()
-        seconds = int((total - self.rows) / speed) if speed > 0 else 0
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}" if speed > 0 else "unknown time"
+        speed = self.per_second()
+        return str(timedelta(seconds=int((total - self.rows) / speed))) if speed > 0 else "unknown time"
 
     def is_due(self) -> bool:
-        if time.monotonic() - self._last < _SECONDS_BETWEEN_LINES:
+        if time.monotonic() - self._last < _SECONDS:
             return False
         self._last = time.monotonic()
         return True

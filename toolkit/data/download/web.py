@@ -21,6 +21,7 @@ from .settings import USER_AGENT, Settings
 
 _MOST_REDIRECTS = 5
 _LONGEST_ROBOTS = 500 * 1024  # what RFC 9309 asks a crawler to read at least
+_LONGEST_DRAINED = 1 << 16
 _LONGEST_CONNECT = 10.0
 
 
@@ -88,10 +89,16 @@ class Web:
                         asyncio.timeout(10 * self._settings.timeout),
                         self._client.stream("GET", target, headers=headers) as response,
                     ):
-                        _take(host, response)
-                        if not response.has_redirect_location:
-                            yield Answer(response, redirected=hop > 0)
-                            return
+                        try:
+                            _take(host, response)
+                            if not response.has_redirect_location:
+                                yield Answer(response, redirected=hop > 0)
+                                await _drain(response)
+                                return
+                        except Refused:
+                            await _drain(response)
+                            raise
+                        await _drain(response)
                         url = str(response.url.join(response.headers["location"]))
         raise Refused("redirected", f"more than {_MOST_REDIRECTS} redirects")
 
@@ -117,6 +124,14 @@ class Web:
             if refused.reason not in ("redirected", "bad_url"):
                 raise
         return text[:_LONGEST_ROBOTS].decode("utf-8", "replace")
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Reads a short body that nobody wants, so that the connection can be used again instead of opening another."""
+    length = response.headers.get("content-length", "")
+    if not response.is_stream_consumed and length.isascii() and length.isdecimal() and int(length[:9]) <= _LONGEST_DRAINED:
+        async for _ in response.aiter_raw():
+            pass
 
 
 def _parsed(url: str) -> httpx.URL:

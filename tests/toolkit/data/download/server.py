@@ -21,6 +21,7 @@ class Host:
         ways: path with query -> how to misbehave, the name of a method of `_Handler`; others are served well.
         asked: (path, range start) of each request, in order.
         sent: path -> bytes of its body that went out.
+        connections: how many were opened.
         most_at_once: requests that were ever under way together.
         ranges: whether Range is honoured.
         missing: paths that are answered with 404 although there is a body.
@@ -37,6 +38,7 @@ class Host:
         self.seen: Counter[str] = Counter()
         self.most_at_once = 0
         self.at_once = 0
+        self.connections = 0
         self.ranges = True
         self.pause = 0.0
         self.lock = threading.Lock()
@@ -79,6 +81,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+    def setup(self) -> None:
+        super().setup()
+        with self.host.lock:
+            self.host.connections += 1
 
     def do_GET(self) -> None:
         host, path = self.host, self.path

@@ -271,6 +271,15 @@ def test_a_host_that_asks_to_wait_too_long_is_left_for_another_run(tmp_path: Pat
     assert len(host.paths_asked()) <= QUICK.per_host
 
 
+def test_connections_are_used_again_also_after_refusals(tmp_path: Path) -> None:
+    ways = {f"{way}{n}": way for n in range(6) for way in ("to_page", "page", "forbidden", "text")}
+    host, table = atlas(tmp_path, ways, good=6)
+    host.ways["/welcome.html"] = "page"
+    with serving(host):
+        assert fetch(host, table, tmp_path / "out", Settings(**{**vars(QUICK), "per_host": 2})).here == 6
+    assert len(host.asked) == 37 and host.connections == 2
+
+
 def test_a_host_that_is_gone_is_given_up_and_the_others_go_on(tmp_path: Path) -> None:
     host, table = atlas(tmp_path, {}, good=8)
     rows = list(csv.DictReader(table.open()))
@@ -382,7 +391,7 @@ def test_ctrl_c_keeps_what_is_here_and_says_how_to_go_on(tmp_path: Path) -> None
         while len(host.asked) < 10 and run.poll() is None:
             time.sleep(0.01)
         os.kill(run.pid, signal.SIGINT)
-        _, errors = run.communicate(timeout=20)
+        _, errors = run.communicate(timeout=120)
     assert run.returncode == 130 and "goes on from here" in errors and "Traceback" not in errors
     assert errors.count("robots.txt is read") == 1  # the notice
     assert whole(tmp_path / "out") + list(reasons(tmp_path / "out").values()).count("not_tried") == 40

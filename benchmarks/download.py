@@ -23,7 +23,6 @@ import http.client
 import io
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -131,22 +130,31 @@ def plainly(host: Host, rows: list[dict[str, str]], folder: Path) -> float:
     return rate
 
 
+# The high-water mark of the process itself; getrusage counts what its parent held when it was forked.
+PROGRAM = """
+import atexit, pathlib, re, sys
+from derm_toolkit.cli import main
+mark = lambda: re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]
+atexit.register(lambda: print("peak", mark(), file=sys.stderr))
+main()
+"""
+
+
 def command(host: Host, table: Path, folder: Path) -> list[str]:
-    program = "from derm_toolkit.cli import main; main()"
-    return [sys.executable, "-c", program, "data", "download", str(table), "-o", str(folder), "--mirror", host.url, *OPTIONS]
+    return [sys.executable, "-c", PROGRAM, "data", "download", str(table), "-o", str(folder), "--mirror", host.url, *OPTIONS]
 
 
-def peak() -> float:
-    """The largest peak memory of all children so far, MB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+def peak(run: subprocess.CompletedProcess[str]) -> float:
+    """Its peak memory in MB."""
+    return float(run.stderr.rsplit("peak ", 1)[1]) / 1024
 
 
 def behaving(host: Host, table: Path, folder: Path, rows: int) -> float:
     with serving(host):
         start = time.perf_counter()
-        subprocess.run(command(host, table, folder), check=True, capture_output=True)
+        done = subprocess.run(command(host, table, folder), check=True, capture_output=True, text=True)
         rate = rows / (time.perf_counter() - start)
-    print(f"well:    {rate:6.0f} rows/s, peak memory {peak():.0f} MB, at most {host.most_at_once} requests at once")
+    print(f"well:    {rate:6.0f} rows/s, peak memory {peak(done):.0f} MB, at most {host.most_at_once} requests at once")
     return rate
 
 
@@ -171,7 +179,7 @@ def misbehaving(host: Host, table: Path, folder: Path, rows: list[dict[str, str]
             kills.append((len(host.asked), {by_md5[file.stem] for file in (folder / "photos").iterdir()}))
         done = subprocess.run(command(host, table, folder), check=True, capture_output=True, text=True)
     rate = len(rows) / (time.perf_counter() - start)
-    print(f"badly:   {rate:6.0f} rows/s with {len(KILLS)} kills, peak memory {peak():.0f} MB\n{done.stdout}")
+    print(f"badly:   {rate:6.0f} rows/s with {len(KILLS)} kills, peak memory {peak(done):.0f} MB\n{done.stdout}")
     wrong = compare(folder, rows, dict(zip(paths, plan, strict=True)))
     again = sum(len(here & {path for path, _ in host.asked[before:]}) for before, here in kills)
     print(f"rows whose end is not the right one: {wrong}; photos asked for although they were here at a kill: {again}")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from derm_sdk.errors import OptionError
+
+from .download.commands import download_command
 from .prepare_command import prepare_command
 from .split_commands import export_command, split_command, stats_command, verify_command
 
@@ -26,19 +29,26 @@ def data() -> None:
     """Import photos, split them without leaks, or draw some to try things out."""
 
 
+data.add_command(download_command)
+
+
 @data.command("import")
-@click.argument("table", type=_FILE)
-@click.option("--photos", "photo_folder", type=_FOLDER, required=True, help="The folder with the photos; they stay there.")
+@click.argument("table", type=click.Path(exists=True, path_type=Path))
+@click.option("--photos", "photo_folder", type=_FOLDER, help="The folder with the photos; they stay there.")
 @click.option("-o", "--output", type=_PATH, required=True, help="The data set to write, a folder.")
 @click.option("--source", "sources", multiple=True, help="Take only rows of this source; may be given several times.")
 @click.option("--taxonomy", type=_FILE, help="A taxonomy.json to hold on to; without it the labels make the tree.")
+@click.option("--mapping", metavar="NAME|FILE", help="A mapping of TABLE's labels to our tree; see docs/sources.md.")
+@click.option("--broad", is_flag=True, help="Take labels that cover more than our condition, too.")
 @click.option("--keep-wrongly-labelled", is_flag=True, help="Keep rows whose column qc says 'Wrongly labelled'.")
 def import_command(
     table: Path,
-    photo_folder: Path,
+    photo_folder: Path | None,
     output: Path,
     sources: tuple[str, ...],
     taxonomy: Path | None,
+    mapping: str | None,
+    broad: bool,
     keep_wrongly_labelled: bool,
 ) -> None:
     """Make a data set out of TABLE, a CSV file, and a folder of photos.
@@ -53,12 +63,17 @@ def import_command(
       fitzpatrick  1 to 6 or I to VI; -1 or empty when unknown; optional
       source, patient_id, lesion_id                             optional
 
+    or the table of PAD-UFES-20, HAM10000, DDI or SCIN, whose labels are translated into our tree (docs/sources.md says
+    how), or, without --photos, a folder of photos in folders named by category and condition.
+
     Every photo is opened once. Rows that cannot be used are listed by their number, counted as in a spreadsheet (the
     header is row 1), here and in import.json. No photo is copied or changed.
     """
     from .importers import import_table
     from .manifest import read_taxonomy
 
+    if photo_folder is None and not table.is_dir():
+        raise OptionError(f"--photos must name the folder with the photos of {table.name}; only a folder needs none.")
     tree = read_taxonomy(taxonomy) if taxonomy else None
     with _progress("Opening photos") as progress:
         dataset, report = import_table(
@@ -67,6 +82,8 @@ def import_command(
             output,
             sources=sources,
             taxonomy=tree,
+            mapping=mapping,
+            broad=broad,
             keep_wrongly_labelled=keep_wrongly_labelled,
             progress=progress,
         )

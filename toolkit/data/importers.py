@@ -1,10 +1,13 @@
 """A table and a folder of photos -> a data set.
 
-Two kinds of table are known by their columns:
+Tables are known by their columns; two kinds name our own labels:
 
     fitzpatrick17k.csv   md5hash, fitzpatrick_scale, label, nine_partition_label, three_partition_label, qc;
                          photos are named <md5hash>.<jpg|png|...>
-    photos.csv           file, condition, category; optional group, fitzpatrick, source, patient_id, lesion_id
+    photos.csv           file, condition, category; optional group, fitzpatrick, source, patient_id, lesion_id, skin_tone
+
+Those of other sources (`sources.known`) have labels of their own, which a mapping translates; folders named by labels
+(`sources.folders`) do without a table.
 
 Every photo is opened and decoded once, so that training never meets a broken one. Rows without a usable photo or label
 are left out and reported by row number; a contradiction in the labels stops the import.
@@ -30,6 +33,11 @@ from derm_sdk.taxonomy import Taxonomy
 
 from ..errors import DataError
 from .manifest import Dataset, Photo, label_path, read_dataset, write_dataset
+from .rows import Row, parse_fitzpatrick, tidy
+from .sources.folders import rows as rows_of_folders
+from .sources.known import SOURCES, known_by
+from .sources.mapping import Match, plain, read_mapping
+from .sources.scin import UNDECIDED
 from .table import read_table, require_columns
 
 LEVELS = ("category", "group", "condition")
@@ -39,6 +47,10 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # What can be wrong with a row, and what it means. The first group leaves the row out; the second only remarks on it.
 PROBLEMS = {
     "unlabelled": "a label is empty; left out",
+    "undecided": "the source names two labels with equal weight; left out",
+    "no_counterpart": "the source's label has no counterpart in our tree; left out",
+    "broad": "the source's label covers more than our condition; left out (--broad takes it)",
+    "unlisted": "the mapping does not list the source's label; left out",
     "missing": "no such photo in the folder; left out",
     "ambiguous": "several photos in the folder could be meant; left out",
     "unreadable": "the photo cannot be decoded; left out",
@@ -48,25 +60,9 @@ PROBLEMS = {
 }
 REMARKS = {
     "skin_type": "the skin type is none of 1 to 6, I to VI, -1 or empty; taken as unknown",
+    "category_differs": "the source calls it benign and our tree malignant, or the other way round; taken as our tree says",
     "re_encoded": "the photo's bytes do not have the MD5 of the table: re-encoded, or another photo",
 }
-_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
-_UNKNOWN = ("", "-1", "na", "nan", "n/a", "none", "unknown")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the table: where the photo should be, and what is said about it."""
-
-    number: int
-    file: str
-    labels: tuple[str, ...]
-    fitzpatrick: str
-    source: str = ""
-    patient_id: str = ""
-    lesion_id: str = ""
-    md5: str = ""
-    qc: str = ""
 
 
 @dataclass
@@ -74,7 +70,7 @@ class ImportReport:
     """What an import found.
 
     Attributes:
-        kind: "fitzpatrick17k" or "photos".
+        kind: "fitzpatrick17k", "photos", "folders", or the name of another source.
         rows: how many rows were asked for.
         imported: how many photos the data set holds.
         findings: name out of PROBLEMS and REMARKS -> [(row number, file or detail), ...].
@@ -94,11 +90,13 @@ class ImportReport:
 
 def import_table(
     table: str | os.PathLike[str],
-    photo_folder: str | os.PathLike[str],
+    photo_folder: str | os.PathLike[str] | None,
     folder: str | os.PathLike[str],
     *,
     sources: Sequence[str] = (),
     taxonomy: Taxonomy | None = None,
+    mapping: str | os.PathLike[str] | None = None,
+    broad: bool = False,
     keep_wrongly_labelled: bool = False,
     progress: Callable[[int, int], None] | None = None,
     threads: int | None = None,
@@ -106,26 +104,35 @@ def import_table(
     """Makes a data set out of a table and a folder of photos.
 
     Args:
-        table: fitzpatrick17k.csv, or a photos.csv (see the module).
-        photo_folder: the photos; they stay where they are.
+        table: fitzpatrick17k.csv, a photos.csv, the table of another source, or a folder of folders (see the module).
+        photo_folder: the photos; they stay where they are. None: `table` is the folder of folders.
         folder: the data set to write: manifest.csv, taxonomy.json, dataset.json, import.json.
         sources: take only rows whose source is one of these; empty takes all.
         taxonomy: the tree to use; None builds it from the labels of the imported photos.
+        mapping: from the table's labels to our tree, see `sources.mapping`; None: the source's own, if it has one.
+        broad: take labels that cover more than our condition, too.
         keep_wrongly_labelled: keep the rows that the table's own quality control calls wrongly labelled.
         progress: called with (rows done, rows in all).
         threads: how many photos are decoded at once; None: one per core, at most 8.
     Returns:
         The data set, and what was found on the way.
     Raises:
+        OptionError: `broad` without a mapping.
         DataError: a column is missing, a label has two parents or is not in the tree, or no row has a usable photo.
         FileError: a file cannot be read or written.
     """
-    table, photo_folder = Path(table), Path(photo_folder)
+    table, photo_folder = Path(table), Path(photo_folder if photo_folder is not None else table)
     if not photo_folder.is_dir():
         raise DataError(f"--photos must be a folder; {str(photo_folder)!r} is none.")
     kind, levels, rows = read_rows(table, fixed_tree=taxonomy)
     rows = _of_sources(rows, sources, table.name)
     report = ImportReport(kind, len(rows))
+    if mapping is None and kind in (source.name for source in SOURCES):
+        mapping = kind
+    if broad and mapping is None:
+        raise OptionError(f"--broad needs a mapping, and {table.name} names our labels; add --mapping, or leave it out.")
+    if mapping is not None:
+        levels, rows = LEVELS, _translated(rows, read_mapping(mapping), broad, taxonomy, report)
     rows = _labelled(rows, levels, taxonomy, table.name, report)
 
     photos: list[Photo] = []
@@ -144,56 +151,42 @@ def import_table(
     photos = [Photo(**{**vars(photo), "leaf": leaf_ids[photo.labels]}) for photo in photos]
 
     report.imported = len(photos)
-    source = {"table": table.name, "table_sha256": hashlib.sha256(table.read_bytes()).hexdigest(), "kind": kind}
+    source = {"table": table.name, "table_sha256": _table_digest(table), "kind": kind}
+    if mapping is not None:
+        source |= {"mapping": Path(mapping).name, "broad": broad}
     write_text(Path(folder) / "import.json", json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n")
     write_dataset(folder, photo_folder, tree, photos, {**source, "sources": list(sources)})
     return read_dataset(folder), report
 
 
 def read_rows(table: Path, fixed_tree: Taxonomy | None = None) -> tuple[str, tuple[str, ...], list[Row]]:
-    """Reads a table of either kind.
+    """Reads a table of any kind.
 
     Args:
-        table: the CSV file.
+        table: the CSV file, or a folder of folders.
         fixed_tree: the tree that will be used, if one is given; then only the condition must be named.
     Returns:
         The kind of table, the levels it has labels for, and its rows.
     Raises:
         DataError: no CSV, no rows, or a column is missing (which one is said).
     """
+    if table.is_dir():
+        return "folders", ("category", "condition"), rows_of_folders(table)
     header, records = read_table(table)
     if not records:
         raise DataError(f"{table.name} has no rows below its header.")
     if "md5hash" in header:
         require_columns(header, FITZPATRICK17K_COLUMNS, table.name)
         return "fitzpatrick17k", LEVELS, [_fitzpatrick17k_row(number, cells) for number, cells in records]
+    own = {"file", "condition"} <= set(header)
+    if not own and (known := known_by(header)) is not None:
+        return known.name, ("condition",), known.rows(table, records)
     require_columns(header, ("file", "condition") if fixed_tree else ("file", "condition", "category"), table.name)
     # A column that is empty all the way down is no level: small collections have no groups.
     levels = tuple(level for level in LEVELS if level == "condition" or any(cells.get(level) for _, cells in records))
     if fixed_tree is None and "category" not in levels:
         raise DataError(f"The column 'category' of {table.name} is empty; every condition needs a category.")
     return "photos", levels, [_photos_row(number, cells, levels) for number, cells in records]
-
-
-def tidy(label: str) -> str:
-    """A label in lower case with single spaces, by which labels are compared: "  Bowen's  Disease" -> "bowen's disease"."""
-    return " ".join(label.lower().split())
-
-
-def parse_fitzpatrick(text: str) -> int | None:
-    """Reads a skin type: 1 to 6 (also "3.0"), I to VI; None for unknown (-1, empty, nan).
-
-    Raises:
-        OptionError: anything else.
-    """
-    word = text.strip().lower().removesuffix(".0")
-    if word in _UNKNOWN:
-        return None
-    if word in _ROMAN:
-        return _ROMAN[word]
-    if word in ("1", "2", "3", "4", "5", "6"):
-        return int(word)
-    raise OptionError(f"A skin type is 1 to 6, I to VI, or -1 for unknown; got {text!r}.")
 
 
 def _fitzpatrick17k_row(number: int, cells: Mapping[str, str]) -> Row:
@@ -208,7 +201,39 @@ def _photos_row(number: int, cells: Mapping[str, str], levels: Sequence[str]) ->
 
     labels = tuple(" ".join(get(level).split()) for level in levels)
     file = get("file").replace("\\", "/").removeprefix("./")
-    return Row(number, file, labels, get("fitzpatrick"), get("source"), get("patient_id"), get("lesion_id"), qc=get("qc"))
+    ids = (get("source"), get("patient_id"), get("lesion_id"))
+    return Row(number, file, labels, get("fitzpatrick"), *ids, qc=get("qc"), skin_tone=get("skin_tone"))
+
+
+def _translated(
+    rows: list[Row], mapping: Mapping[str, Match], broad: bool, tree: Taxonomy | None, report: ImportReport
+) -> list[Row]:
+    """The rows whose label has a counterpart in our tree, under its names; the report says why the others have none."""
+    known = None if tree is None else {tidy(tree.node(leaf).name) for leaf in tree.leaves}
+    found = []
+    for row in rows:
+        label = row.labels[-1]
+        match = mapping.get(plain(label), Match((), "unlisted"))
+        if not label or label == UNDECIDED:
+            problem, detail = "undecided" if label else "unlabelled", row.file
+        elif match.match == "unlisted" or (match.match == "broad" and not broad):
+            problem, detail = match.match, f"{row.file}: {label!r}"
+        elif not match.path or (known is not None and tidy(match.path[-1]) not in known):
+            problem, detail = "no_counterpart", f"{row.file}: {label!r}"
+        else:
+            found.append(dataclasses.replace(row, labels=match.path))
+            if row.told_category and (row.told_category == "malignant") != (match.path[0] == "malignant"):
+                report.findings["category_differs"].append((row.number, f"{row.file}: {label!r}"))
+            continue
+        report.findings[problem].append((row.number, detail))
+    return found
+
+
+def _table_digest(table: Path) -> str:
+    """SHA-256 of a table's bytes; of a folder, of the paths in it, one a line."""
+    if table.is_dir():
+        return hashlib.sha256("\n".join(row.file for row in rows_of_folders(table)).encode()).hexdigest()
+    return hashlib.sha256(table.read_bytes()).hexdigest()
 
 
 def _of_sources(rows: list[Row], sources: Sequence[str], name: str) -> list[Row]:
@@ -363,7 +388,7 @@ def _judge(
         fitzpatrick = None
         findings["skin_type"].append((row.number, f"{file}: {row.fitzpatrick!r}"))
     origin = (row.source, row.patient_id, row.lesion_id)
-    return Photo(file, scan.sha256, row.labels, "", fitzpatrick, *origin, scan.width, scan.height)
+    return Photo(file, scan.sha256, row.labels, "", fitzpatrick, *origin, scan.width, scan.height, row.skin_tone)
 
 
 def _nothing_left(name: str, photo_folder: Path, report: ImportReport) -> str:

@@ -3,7 +3,7 @@
 A data set is a folder with three files:
 
     manifest.csv    one row per photo: file, digest, leaf, the label on every level, fitzpatrick, source, patient_id,
-                    lesion_id, width, height. Empty means unknown.
+                    lesion_id, width, height; skin_tone where any photo has one. Empty means unknown.
     taxonomy.json   the tree of labels
     dataset.json    format, photo_folder (relative to the data set where possible), source, and the digests of the others
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +39,8 @@ SPLIT_COLUMNS = ("digest", "file", "split", "cluster")
 _DATASET_FILES = ("manifest.csv", "photos.csv", "dataset.json", "taxonomy.json", "import.json")
 _BEFORE_LABELS = ("file", "digest", "leaf")
 _AFTER_LABELS = ("fitzpatrick", "source", "patient_id", "lesion_id", "width", "height")
+# Another scale than Fitzpatrick's, or a pair of its types: kept apart, for neither can be turned into a type.
+SKIN_TONE = re.compile(r"monk ([1-9]|10)|fitzpatrick (1-2|3-4|5-6)")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Photo:
         fitzpatrick: skin type 1..6, None when unknown.
         source, patient_id, lesion_id: "" when unknown.
         width, height: of the upright photo, in pixels.
+        skin_tone: "monk 1" to "monk 10", or a pair of types such as "fitzpatrick 1-2"; "" when unknown.
     """
 
     file: str
@@ -64,6 +68,7 @@ class Photo:
     lesion_id: str
     width: int
     height: int
+    skin_tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -300,6 +305,9 @@ class _RowCheck:
             raise DataError(f"{where}: {photo.leaf!r} belongs to {self.paths[photo.leaf]!r}; got {photo.labels!r}.")
         if photo.fitzpatrick is not None and photo.fitzpatrick not in range(1, 7):
             raise DataError(f"{where}: fitzpatrick must be 1 to 6, or empty when unknown; got {photo.fitzpatrick!r}.")
+        if photo.skin_tone and not SKIN_TONE.fullmatch(photo.skin_tone):
+            scales = "'monk 1' to 'monk 10', or a pair such as 'fitzpatrick 1-2'"
+            raise DataError(f"{where}: skin_tone must be {scales}; got {photo.skin_tone!r}.")
         if photo.width < 1 or photo.height < 1:
             raise DataError(f"{where}: width and height must be positive; got {photo.width} x {photo.height}.")
         for kind, value, seen in (("file", photo.file, self.files), ("digest", photo.digest, self.digests)):
@@ -337,6 +345,7 @@ def _read_manifest(path: Path, taxonomy: Taxonomy) -> tuple[Photo, ...]:
             lesion_id=row["lesion_id"],
             width=numbers["width"] or 0,
             height=numbers["height"] or 0,
+            skin_tone=row.get("skin_tone", ""),
         )
         check(photo, where)
         photos.append(photo)
@@ -346,12 +355,14 @@ def _read_manifest(path: Path, taxonomy: Taxonomy) -> tuple[Photo, ...]:
 
 
 def _manifest_bytes(taxonomy: Taxonomy, photos: Sequence[Photo]) -> bytes:
+    more = ("skin_tone",) if any(photo.skin_tone for photo in photos) else ()
+
     def cells(photo: Photo) -> tuple[object, ...]:
         skin = "" if photo.fitzpatrick is None else photo.fitzpatrick
         after = (skin, photo.source, photo.patient_id, photo.lesion_id, photo.width, photo.height)
-        return (photo.file, photo.digest, photo.leaf, *photo.labels, *after)
+        return (photo.file, photo.digest, photo.leaf, *photo.labels, *after, *(photo.skin_tone for _ in more))
 
-    return table_bytes((*_BEFORE_LABELS, *taxonomy.levels, *_AFTER_LABELS), map(cells, photos))
+    return table_bytes((*_BEFORE_LABELS, *taxonomy.levels, *_AFTER_LABELS, *more), map(cells, photos))
 
 
 def _taxonomy_digest(taxonomy: Taxonomy) -> str:

@@ -130,8 +130,9 @@ async def _drain(response: httpx.Response) -> None:
     """Reads a short body that nobody wants, so that the connection can be used again instead of opening another."""
     length = response.headers.get("content-length", "")
     if not response.is_stream_consumed and length.isascii() and length.isdecimal() and int(length[:9]) <= _LONGEST_DRAINED:
-        async for _ in response.aiter_raw():
-            pass
+        with contextlib.suppress(httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError):
+            async for _ in response.aiter_raw():
+                pass
 
 
 def _parsed(url: str) -> httpx.URL:

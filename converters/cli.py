@@ -136,7 +136,8 @@ def analyse(run: Path, graph: str | None, photos: int, page: Path | None, data: 
     load_keras()
     from derm_sdk.files import write_bytes
 
-    from .analysis import analyse_run, analysis_page, show_analysis
+    from .analysis import analyse_run
+    from .analysis_page import analysis_page, show_analysis
 
     name, rows = analyse_run(run, graph, photos, data)
     show_analysis(rows, name)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from derm_converters.analysis import analyse_graph, analysis_page, worst
+from derm_converters.analysis import analyse_graph
+from derm_converters.analysis_page import analysis_page
 from derm_converters.cli import main
 from derm_converters.errors import ConversionError
+from derm_converters.layer_errors import worst
 from derm_converters.recipe import Recipe
 
 from .test_ranges import bottlenecks, photos
@@ -64,9 +66,9 @@ def test_the_command_names_the_worst_layers_and_writes_the_page(tiny_run, tiny_d
 
 
 def test_graphs_that_have_nothing_in_common_are_refused(monkeypatch):
-    from derm_converters import analysis
+    from derm_converters import layer_errors
 
-    monkeypatch.setattr(analysis, "_LEAST_MATCHED", 1.1)
+    monkeypatch.setattr(layer_errors, "_LEAST_MATCHED", 1.1)
     with pytest.raises(ConversionError, match="can be found in the float graph"):
         analysed(bottlenecks())
-    assert np.isfinite(analysis._decibels(np.zeros(3), 1.0))
+    assert np.isfinite(layer_errors._decibels(np.zeros(3), 1.0))

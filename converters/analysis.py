@@ -17,10 +17,11 @@ from derm_toolkit.training.run import read_run
 from .equalisation import equalise
 from .errors import ConversionError
 from .folding import fold_batchnorm
-from .graphs import calibrated_graph, convert_graph
+from .graphs import convert_graph
 from .layer_errors import LayerError, Photos, layer_errors
 from .recipe import Recipe
 from .representative import stratified, with_extremes
+from .tensorflow_lite import calibrated_graph
 
 
 def analyse_graph(

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.python.util import modify_model_io_type
 
 from derm_sdk.runtime import ANSWER, EXPLAIN
 
@@ -26,11 +18,10 @@ from .folding import fold_batchnorm
 from .ranges import with_measured_ranges
 from .recipe import Recipe
 from .rounding import learned_kernels, nearest_kernels, put_kernels
+from .tensorflow_lite import Batches, calibrated_graph, plain_graph, quantised_graph
 
-_FIRST = 2  # photos that TensorFlow's own calibrator sees; black and white, so that the inputs span 0 to 255
 PRECISIONS = ("int8", "float16", "float32")
 Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
-Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
 
 
 def convert_graph(model: keras.Model, recipe: Recipe, representative: Photos, correction: Photos) -> bytes:
@@ -59,9 +50,9 @@ def convert_graph(model: keras.Model, recipe: Recipe, representative: Photos, co
     evidence = evidence_model(folded) if recipe.explain else None
     if is_int8:
         calibrated = calibrated_graph(folded, evidence, batches(representative))
-        graph = _quantised(with_measured_ranges(calibrated, batches(representative), recipe.ranges))
+        graph = quantised_graph(with_measured_ranges(calibrated, batches(representative), recipe.ranges))
     else:
-        graph = _convert(folded, evidence, recipe.precision, batches(representative))
+        graph = plain_graph(folded, evidence, recipe.precision, batches(representative))
     check_graph(graph, recipe.precision)
     return graph
 
@@ -75,81 +66,6 @@ def _round(folded: keras.Model, recipe: Recipe, photos: Batches) -> None:
         correct_biases(folded, photos(), kernels)
     else:
         put_kernels(folded, kernels)
-
-
-def calibrated_graph(folded: keras.Model, evidence: keras.Model | None, batches: Batches) -> bytes:
-    """The float graph of a folded model with a range at every activation, before it is quantised.
-
-    Args:
-        folded: as `fold_batchnorm` makes it.
-        evidence: the network of its second signature; None for one signature.
-        batches: gives photos, {input: float32 [1, ...]}. Their ranges are a first guess: see `with_measured_ranges`.
-    Raises:
-        ConversionError: TensorFlow cannot convert a layer.
-    """
-    return _convert(folded, evidence, "int8", batches)
-
-
-def _convert(folded: keras.Model, evidence: keras.Model | None, precision: str, batches: Batches) -> bytes:
-    if evidence is None:
-        return _convert_one(folded, precision, batches)
-    return _convert_two(folded, evidence, precision, batches)
-
-
-def _convert_one(folded: keras.Model, precision: str, batches: Batches) -> bytes:
-    """A graph with one signature."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(folded)
-    _set_precision(converter, precision)
-    if precision == "int8":
-        converter.representative_dataset = lambda: islice(batches(), _FIRST)
-    with _quiet():
-        graph: bytes = converter.convert()
-    return graph
-
-
-def _convert_two(folded: keras.Model, evidence: keras.Model, precision: str, batches: Batches) -> bytes:
-    """A graph with two signatures, which share their weights: the logits, and the evidence."""
-    inputs = {ANSWER: [each.name for each in folded.inputs], EXPLAIN: [each.name for each in evidence.inputs]}
-
-    def both() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        for batch in islice(batches(), _FIRST):
-            for signature, names in inputs.items():
-                yield signature, {name: batch[name] for name in names}
-
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        export = keras.export.ExportArchive()
-        for signature, model, output in ((ANSWER, folded, "logits"), (EXPLAIN, evidence, "evidence")):
-            export.track(model)
-            specs = [tf.TensorSpec(each.shape, each.dtype, name=each.name) for each in model.inputs]
-            export.add_endpoint(signature, _endpoint(model, output), input_signature=specs)
-        export.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(inputs))
-        _set_precision(converter, precision)
-        if precision == "int8":
-            converter.representative_dataset = both
-        graph: bytes = converter.convert()
-    return graph
-
-
-def _endpoint(model: keras.Model, output: str) -> Callable[..., dict[str, Any]]:
-    return lambda *tensors: {output: model(list(tensors), training=False)}
-
-
-def _set_precision(converter: Any, precision: str) -> None:
-    if precision == "int8":  # stops before the quantisation: the ranges are measured again
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter._experimental_calibrate_only = True
-    elif precision == "float16":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-
-
-def _quantised(graph: bytes) -> bytes:
-    """Integers throughout, uint8 at both ends, out of a float graph with ranges."""
-    with _quiet():
-        quantised: bytes = modify_model_io_type(mlir_quantize(graph), tf.uint8, tf.uint8)
-    return quantised
 
 
 def describe_graph(graph: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -230,21 +146,3 @@ def _interpreter(graph: bytes) -> Any:
     interpreter = Interpreter(model_content=graph)
     interpreter.allocate_tensors()
     return interpreter
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the converter's chatter off the terminal; if it fails, its last words become the error."""
-    with tempfile.TemporaryFile() as log, contextlib.redirect_stdout(io.StringIO()):
-        saved = os.dup(2)
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except Exception as error:
-            raise ConversionError(
-                f"TensorFlow cannot convert the graph: {str(error).strip().splitlines()[-1]}. "
-                f"Is there room in the temporary folder, {tempfile.gettempdir()!r}?"
-            ) from error
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

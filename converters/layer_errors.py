@@ -44,7 +44,7 @@ def layer_errors(float_graph: bytes, int8_graph: bytes, photos: Photos) -> list[
     """Compares two graphs tensor by tensor, in the order of the computation.
 
     Args:
-        float_graph: takes float32 inputs; see `derm_converters.graphs.calibrated_graph`.
+        float_graph: takes float32 inputs; see `derm_converters.tensorflow_lite.calibrated_graph`.
         int8_graph: made of it, with uint8 inputs.
         photos: those on which the two are compared, {kind: uint8}.
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,62 +10,48 @@ import numpy as np
 
 from derm_sdk.runtime import ANSWER, EXPLAIN
 
-from .bias_correction import correct_biases
-from .equalisation import equalise
 from .errors import ConversionError
 from .evidence import evidence_model
+from .finetuning import Batch, Lessons
+from .float_layers import float_operations, layer_of
 from .folding import fold_batchnorm
-from .ranges import with_measured_ranges
+from .int8 import Sources, int8_graph
+from .layer_errors import Photos
 from .recipe import Recipe
-from .rounding import learned_kernels, nearest_kernels, put_kernels
-from .tensorflow_lite import Batches, calibrated_graph, plain_graph, quantised_graph
+from .tensorflow_lite import plain_graph
 
 PRECISIONS = ("int8", "float16", "float32")
-Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
 
 
-def convert_graph(model: keras.Model, recipe: Recipe, representative: Photos, correction: Photos) -> bytes:
+def convert_graph(
+    model: keras.Model,
+    recipe: Recipe,
+    representative: Photos,
+    correction: Photos,
+    normalisation: Callable[[], Iterable[Batch]] | None = None,
+    lessons: Lessons | None = None,
+) -> bytes:
     """Converts one network.
 
     Args:
         model: a trained functional model as derm_toolkit.models builds them: inputs named by kind, 0..255, logits out.
         recipe: how. With `explain` a network with a pooled head gets the signature "explain", too (see `evidence_model`).
-        representative: gives the inputs of photos, {kind: uint8}, a picture [size, size, channels], the skin type [7]; int8
-            takes its ranges from them.
-        correction: gives the photos of the equalisation, of the rounding and of the bias correction. Both for int8 alone.
+        representative, correction, normalisation, lessons: the photos that int8 needs, the last two only for recipes that
+            ask for them; see `derm_converters.int8.Sources`.
     Returns:
         The bytes of the graph: uint8 inputs with scale 1 and zero point 0, batch 1; logits as uint8 (int8) or float32.
     Raises:
         ConversionError: the layers cannot be followed, TensorFlow cannot convert one, or the graph is not what was promised;
             see `check_graph`.
     """
-    is_int8 = recipe.precision == "int8"
-    folded = fold_batchnorm(model, "float32" if is_int8 else "uint8")
-
-    def batches(photos: Photos) -> Batches:
-        return lambda: (_batch(photo, [tensor.name for tensor in folded.inputs]) for photo in photos())
-
-    if is_int8:
-        _round(folded, recipe, batches(correction))
-    evidence = evidence_model(folded) if recipe.explain else None
-    if is_int8:
-        calibrated = calibrated_graph(folded, evidence, batches(representative))
-        graph = quantised_graph(with_measured_ranges(calibrated, batches(representative), recipe.ranges))
-    else:
-        graph = plain_graph(folded, evidence, recipe.precision, batches(representative))
+    if recipe.precision == "int8":
+        graph, in_floats = int8_graph(model, recipe, Sources(representative, correction, normalisation, lessons))
+        check_graph(graph, "int8", in_floats)
+        return graph
+    folded = fold_batchnorm(model, "uint8")
+    graph = plain_graph(folded, evidence_model(folded) if recipe.explain else None, recipe.precision)
     check_graph(graph, recipe.precision)
     return graph
-
-
-def _round(folded: keras.Model, recipe: Recipe, photos: Batches) -> None:
-    """Does to a folded model, in place, what a recipe asks for before its weights are stored as int8."""
-    if recipe.equalisation:
-        equalise(folded, photos())
-    kernels = learned_kernels(folded, photos()) if recipe.rounding == "learned" else nearest_kernels(folded)
-    if recipe.bias_correction:
-        correct_biases(folded, photos(), kernels)
-    else:
-        put_kernels(folded, kernels)
 
 
 def describe_graph(graph: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -85,12 +71,17 @@ def describe_explain(graph: bytes) -> dict[str, Any] | None:
     return _tensor(name, detail)
 
 
-def check_graph(graph: bytes, precision: str) -> None:
+def check_graph(graph: bytes, precision: str, in_floats: Sequence[str] = ()) -> None:
     """Proves that a graph keeps its promises.
 
+    Args:
+        graph: its bytes.
+        precision: "int8", "float16" or "float32".
+        in_floats: of int8, the layers that compute in floats all the same.
     Raises:
         ConversionError: an input that is not uint8 with scale 1 and zero point 0 and batch 1; an int8 graph with a float
-            tensor or an output that is not uint8; variables left in the graph; more than one output.
+            tensor that is not of `in_floats`, or an output that is not uint8; variables left in the graph; more than one
+            output.
     """
     inputs, outputs = describe_graph(graph)
     for tensor in inputs:
@@ -114,14 +105,12 @@ def check_graph(graph: bytes, precision: str) -> None:
         raise ConversionError("Variables are left in the graph: its weights were not frozen.")
     if precision == "int8":
         floats = [t["name"] for t in interpreter.get_tensor_details() if np.dtype(t["dtype"]).kind == "f"]
+        if in_floats:
+            floats = [name for name in float_operations(interpreter) if layer_of(name, in_floats) is None]
         if floats:
             raise ConversionError(
                 f"An int8 graph must be all integers; {len(floats)} float tensors are left, such as {floats[0]!r}."
             )
-
-
-def _batch(photo: Mapping[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
-    return {name: photo[name][None].astype(np.float32) for name in names}
 
 
 def _tensor(name: str, detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class LayerError:
 
     Attributes:
         name: of the operation that writes it, without the converter's additions.
+        tensor: its whole name in the graph.
         low, high: the range that its int8 stands for.
         rounding: signal to noise in dB, if this tensor alone were rounded.
         total: signal to noise in dB of what the int8 graph holds there: all rounding up to here.
@@ -33,6 +34,7 @@ class LayerError:
     """
 
     name: str
+    tensor: str
     low: float
     high: float
     rounding: float
@@ -51,7 +53,8 @@ def layer_errors(float_graph: bytes, int8_graph: bytes, photos: Photos) -> list[
         ConversionError: the two graphs have too few names in common.
     """
     reference, quantised = _Probe(float_graph), _Probe(int8_graph)
-    shared = [name for name in quantised.places if name in reference.places]
+    twins = {_key(name): name for name in reference.places}
+    shared = {name: twins[_key(name)] for name in quantised.places if _key(name) in twins}
     if len(shared) < _LEAST_MATCHED * len(quantised.places):
         raise ConversionError(
             f"Only {len(shared)} of the {len(quantised.places)} tensors of the int8 graph can be found in the float graph."
@@ -62,7 +65,7 @@ def layer_errors(float_graph: bytes, int8_graph: bytes, photos: Photos) -> list[
         reference.run({name: values[None].astype(np.float32) for name, values in photo.items()})
         quantised.run({name: values[None] for name, values in photo.items()})
         for name in shared:
-            exact[name].append(reference.values(name))
+            exact[name].append(reference.values(shared[name]))
             stored[name].append(quantised.values(name))
     rows: list[LayerError] = []
     for name in shared:
@@ -71,7 +74,9 @@ def layer_errors(float_graph: bytes, int8_graph: bytes, photos: Photos) -> list[
         rounding = _decibels(values, rounding_error(values, min(low, 0.0), max(high, 0.0)))
         total = _decibels(values, float(np.square(found - values).mean()))
         before = [row.total for row in rows[-3:]]  # a shortcut joins what was written a little earlier
-        rows.append(LayerError(_short(name), low, high, rounding, total, max(0.0, max(before) - total) if before else 0.0))
+        rows.append(
+            LayerError(_short(name), name, low, high, rounding, total, max(0.0, max(before) - total) if before else 0.0)
+        )
     return rows
 
 
@@ -124,6 +129,17 @@ def _decibels(values: NDArray[Any], error: float) -> float:
     """10 log10 of the variance of the signal over the mean squared error; at most 99."""
     signal = float(values.var())
     return EXACT if error <= signal * 1e-9 else 10 * float(np.log10(max(signal, 1e-12) / error))
+
+
+def _key(name: str) -> str:
+    """A tensor's name without the operations that the converter joins to a convolution or leaves out."""
+    pieces = [piece.rpartition("/") for piece in name.split(";")]
+    joined = [scope if operation.rstrip("0123456789").lower() in _JOINED else scope + "/" + operation
+              for scope, _, operation in pieces]  # fmt: skip
+    return ";".join(dict.fromkeys(joined))
+
+
+_JOINED = {"convolution", "depthwise", "biasadd", "matmul", "squeeze"}
 
 
 def _short(name: str) -> str:

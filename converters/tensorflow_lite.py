@@ -34,11 +34,15 @@ def calibrated_graph(folded: keras.Model, evidence: keras.Model | None, batches:
     Raises:
         ConversionError: TensorFlow cannot convert a layer.
     """
-    return plain_graph(folded, evidence, "int8", batches)
+    return _convert(folded, evidence, "int8", batches)
 
 
-def plain_graph(folded: keras.Model, evidence: keras.Model | None, precision: str, batches: Batches) -> bytes:
-    """The float graph of a folded model, its weights in 16 bits for "float16"; for "int8" as `calibrated_graph`."""
+def plain_graph(folded: keras.Model, evidence: keras.Model | None, precision: str) -> bytes:
+    """The graph of a folded model without ranges; its weights in 16 bits for "float16". As `calibrated_graph` else."""
+    return _convert(folded, evidence, precision, lambda: iter(()))
+
+
+def _convert(folded: keras.Model, evidence: keras.Model | None, precision: str, batches: Batches) -> bytes:
     if evidence is None:
         return _convert_one(folded, precision, batches)
     return _convert_two(folded, evidence, precision, batches)

@@ -71,6 +71,11 @@ def describe_explain(graph: bytes) -> dict[str, Any] | None:
     return _tensor(name, detail)
 
 
+def float_outputs(graph: bytes) -> list[str]:
+    """The layers of an int8 graph that compute in floats, as the graph names what they write."""
+    return float_operations(_interpreter(graph))
+
+
 def check_graph(graph: bytes, precision: str, in_floats: Sequence[str] = ()) -> None:
     """Proves that a graph keeps its promises.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +50,7 @@ class Material:
     cache: PhotoCache
 
     @classmethod
-    def of(cls, run: Run, data: str | None = None) -> Material:
+    def of(cls, run: Run, data: str | os.PathLike[str] | None = None) -> Material:
         """Opens the photos of a run; `data` is their folder, when it has moved. Raises DermError as `Run.dataset`."""
         dataset = run.dataset(data)
         return cls(run, dataset, run.split(dataset), run.exact_cache(dataset))

@@ -20,7 +20,7 @@ from .candidate import Candidate, beside, make_candidate
 from .errors import ConversionError
 from .manifest import About
 from .material import Material
-from .parity import broken_limits
+from .parity import MIN_GROUP, broken_limits
 from .recipe import Recipe
 from .ways import trained_way
 
@@ -121,7 +121,8 @@ def choose(
 def show_trials(console: Console, trials: Mapping[str, Any]) -> None:
     """Prints the table of the trials."""
     levels = list(trials["rows"][0]["agreement"])
-    table = Table(title=f"recipes tried, {trials['n']} {trials['split']} photos", title_justify="left")
+    many = f"{trials['n']} {trials['split']} photo{'s' * (trials['n'] != 1)}"
+    table = Table(title=f"recipes tried, {many}", title_justify="left")
     for heading in ("recipe", *(f"same {level}" for level in levels), "divergence", "same referral", "seconds", "broken"):
         table.add_column(heading, justify="left" if heading in ("recipe", "broken") else "right")
     for row in trials["rows"]:
@@ -130,6 +131,8 @@ def show_trials(console: Console, trials: Mapping[str, Any]) -> None:
         table.add_row(row["recipe"], *shares, *cells, "; ".join(row["broken"]) or "none")
     console.print(table)
     console.print(f"Chosen: {trials['chosen']}.", highlight=False)
+    if trials["n"] < MIN_GROUP:
+        console.print(f"Note: {many} can hardly tell recipes apart.", highlight=False)
 
 
 def _trial(name: str, recipe: Recipe, found: Mapping[str, Any], broken: list[str], seconds: float) -> Trial:

@@ -57,7 +57,7 @@ class Material:
 
     def photos(self, side: str) -> list[Photo]:
         """The photos of a side of the split."""
-        return self.split.photos(self.dataset, side)
+        return list(self.split.photos(self.dataset, side))
 
     def representative(self, count: int) -> list[Photo]:
         """The training photos from which ranges are taken."""

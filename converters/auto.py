@@ -100,14 +100,20 @@ def choose(
     for name, recipe in ladder(base, len(material.photos("train"))).items():
         start = time.perf_counter()
         console.print(f"[bold]{name}", highlight=False)
-        candidate = make_candidate(material, recipe, about, console)
+        try:
+            candidate = make_candidate(material, recipe, about, console)
+        except ConversionError as error:  # a remedy that does not suit this network; the others may
+            if best is None:
+                raise
+            console.print(f"Left out. {error}", highlight=False)
+            continue
         found = beside(material, candidate, trained, photos)
         trials.append(_trial(name, recipe, found, broken_limits(found, limits), time.perf_counter() - start))
         if best is None or not trials[-1].broken or trials[-1].divergence < _least(trials[:-1]).divergence:
             best = candidate
         if not trials[-1].broken:
             break
-    assert best is not None  # the ladder has rungs
+    assert best is not None  # the first recipe was carried out, or its error raised
     chosen = trials[-1] if not trials[-1].broken else _least(trials)
     return best, {
         "split": SIDE,

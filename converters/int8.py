@@ -25,6 +25,7 @@ from .rounding import learned_kernels, nearest_kernels, put_kernels
 from .tensorflow_lite import Batches, calibrated_graph, quantised_graph
 
 _COMPARED = 12  # photos on which the worst layers are found
+_MATCHED = 0.5  # of the tensors, in both graphs: enough to choose among, where fewer do for a table of all
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def int8_graph(model: keras.Model, recipe: Recipe, sources: Sources) -> tuple[by
     graph = quantised_graph(_measured(folded, recipe, representative))
     if not recipe.float_layers:
         return graph, ()
-    rows = layer_errors(reference, graph, lambda: islice(sources.correction(), _COMPARED))
+    rows = layer_errors(reference, graph, lambda: islice(sources.correction(), _COMPARED), _MATCHED)
     worst = worst_layers(rows, recipe.float_layers, tuple(exact))
     for name in worst:
         folded.get_layer(name).set_weights(exact[name])

@@ -16,7 +16,7 @@ from .ranges import rounding_error, stride
 
 Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
 EXACT = 99.0  # dB: no error that could be told from float's own
-_LEAST_MATCHED = 0.8  # of the activations, by their names in both graphs
+LEAST_MATCHED = 0.8  # of the activations, by their names in both graphs
 _SAMPLES = 2000  # values of a tensor that are compared per photo
 
 
@@ -42,20 +42,21 @@ class LayerError:
     lost: float
 
 
-def layer_errors(float_graph: bytes, int8_graph: bytes, photos: Photos) -> list[LayerError]:
+def layer_errors(float_graph: bytes, int8_graph: bytes, photos: Photos, least: float = LEAST_MATCHED) -> list[LayerError]:
     """Compares two graphs tensor by tensor, in the order of the computation.
 
     Args:
         float_graph: takes float32 inputs; see `derm_converters.tensorflow_lite.calibrated_graph`.
         int8_graph: made of it, with uint8 inputs.
         photos: those on which the two are compared, {kind: uint8}.
+        least: share of the tensors that must be found in both; the converter may join two operations, or part one.
     Raises:
         ConversionError: the two graphs have too few names in common.
     """
     reference, quantised = _Probe(float_graph), _Probe(int8_graph)
     twins = {_key(name): name for name in reference.places}
     shared = {name: twins[_key(name)] for name in quantised.places if _key(name) in twins}
-    if len(shared) < _LEAST_MATCHED * len(quantised.places):
+    if len(shared) < least * len(quantised.places):
         raise ConversionError(
             f"Only {len(shared)} of the {len(quantised.places)} tensors of the int8 graph can be found in the float graph."
         )

@@ -22,6 +22,15 @@ def check_places(files: list[Path], folder: Path | None = None) -> None:
         FileError: a file is named twice or lies inside the folder; a place is a folder, or cannot be written; the folder
             holds something already.
     """
+    try:
+        _check_places(files, folder)
+    except OSError as error:  # such as a name that is too long
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"Cannot write {error.filename!r}: {error.strerror or error}.") from error
+
+
+def _check_places(files: list[Path], folder: Path | None) -> None:
     places = [path.resolve() for path in files]
     for path, place in zip(files, places, strict=True):
         if places.count(place) > 1:

@@ -1,6 +1,6 @@
 """What each remedy gives int8: the same run converted by one recipe after the other, against the trained networks.
 
-    python benchmarks/remedies.py RUN
+    python benchmarks/remedies.py RUN [--only NAME ...]
 
 On the validation and calibration photos of the run, with the trained model's own calibration, so that the graphs alone are
 compared. Agreement needs no labels. The interval of the divergence is 1.96 standard errors of its mean over photos.
@@ -11,25 +11,32 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from derm_converters.graphs import convert_graph, describe_graph
+from derm_converters.graphs import describe_graph
+from derm_converters.material import Material
 from derm_converters.recipe import Recipe
-from derm_converters.representative import stratified, with_extremes
-from derm_sdk.inputs import network_inputs
 from derm_toolkit.evaluation.predict import Logits, predict_models
 from derm_toolkit.training.run import Run, read_run
 
 PLAIN = {"ranges": "min-max", "equalisation": False, "rounding": "nearest", "bias_correction": False, "explain": False}
+DEFAULT = Recipe("int8", explain=False)
 RECIPES = {
     "measured ranges": Recipe("int8", **PLAIN),
     "+ bias correction": Recipe("int8", **PLAIN | {"bias_correction": True}),
+    "+ percentile ranges": Recipe("int8", **PLAIN | {"bias_correction": True, "ranges": "percentile"}),
     "+ ranges of least error": Recipe("int8", **PLAIN | {"bias_correction": True, "ranges": "mse"}),
     "+ equalisation": Recipe("int8", **PLAIN | {"bias_correction": True, "ranges": "mse", "equalisation": True}),
-    "+ learned rounding": Recipe("int8", explain=False),
-    "all but bias correction": Recipe("int8", bias_correction=False, explain=False),
+    "+ learned rounding": DEFAULT,
+    "all but bias correction": replace(DEFAULT, bias_correction=False),
+    **{f"{count} photos": replace(DEFAULT, representative_photos=count) for count in (50, 100, 400)},
+    "new statistics, 512 photos": replace(DEFAULT, batchnorm_photos=512),
+    **{f"{count} float layer{'s' * (count > 1)}": replace(DEFAULT, float_layers=count) for count in (1, 2)},
+    "1 epoch of fine-tuning": replace(DEFAULT, qat_epochs=1),
+    "3 epochs of fine-tuning": replace(DEFAULT, qat_epochs=3),
     "float16": Recipe("float16", explain=False),
 }
 
@@ -37,37 +44,24 @@ RECIPES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    run = read_run(parser.parse_args().run)
-    dataset = run.dataset()
-    split = run.split(dataset)
-    cache = run.exact_cache(dataset)
-    photos = [*split.photos(dataset, "validation"), *split.photos(dataset, "calibration")]
-    train = split.photos(dataset, "train")
-    exact = predict_models({spec.id: run.load_model(spec.id) for spec in run.graphs}, photos, cache)
+    parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="NAME")
+    options = parser.parse_args()
+    run = read_run(options.run)
+    material = Material.of(run)
+    photos = [*material.photos("validation"), *material.photos("calibration")]
+    exact = predict_models({spec.id: run.load_model(spec.id) for spec in run.graphs}, photos, material.cache)
     print(f"{run.folder}, {len(photos)} photos")
     print(
         "| recipe | same top node | same condition | divergence | rms of the logits | seconds |\n|---|---|---|---|---|---|"
     )
-    for name, recipe in RECIPES.items():
+    for name in options.only:
         found: Logits = {}
-        start = time.perf_counter()
         seconds = 0.0
         for spec in run.graphs:
-            own = [photo for photo in train if photo.leaf in run.taxonomy.leaves_under(spec.given)]
-
-            def inputs(some, kinds=spec.inputs) -> Iterator[dict[str, np.ndarray]]:
-                return (network_inputs(cache.read(photo), photo.fitzpatrick, kinds) for photo in some)
-
-            def ranges(kinds=spec.inputs) -> Iterator[dict[str, np.ndarray]]:
-                some = ((cache.read(photo), photo.fitzpatrick) for photo in stratified(train, 200))
-                return with_extremes(some, run.preprocessing.size, kinds)
-
             start = time.perf_counter()
-            graph = convert_graph(
-                run.load_model(spec.id), recipe, ranges, lambda own=own, inputs=inputs: inputs(stratified(own, 64))
-            )
+            graph = material.convert(spec, RECIPES[name])
             seconds += time.perf_counter() - start
-            found[spec.id] = answers(graph, inputs(photos))
+            found[spec.id] = answers(graph, material.inputs(photos, spec))
         print(row(name, run, exact, found, seconds), flush=True)
 
 

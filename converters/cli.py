@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from derm_sdk import __version__
 from derm_sdk.cli import DermCommand
@@ -43,8 +44,18 @@ class _WithAnalyse(DermCommand):
 @click.option("--no-equalisation", is_flag=True, help="Leave the channels of linear bottlenecks as wide as they are.")
 @click.option("--rounding", type=click.Choice(("learned", "nearest")), default="learned", show_default=True,
               help="How int8 rounds weights: each making up for the errors before it, or each by itself.")  # fmt: skip
-@click.option("--ranges", type=click.Choice(("min-max", "mse")), default="mse", show_default=True,
-              help="How int8 takes the range of a tensor: all of it, or the part that leaves the least error.")  # fmt: skip
+@click.option("--ranges", type=click.Choice(("min-max", "percentile", "mse")), default="mse", show_default=True,
+              help="How int8 takes the range of a tensor: all of it, all but the outermost 0.01 % at either end, or "
+              "the part that leaves the least error.")  # fmt: skip
+@click.option("--batchnorm", default=0, metavar="N", type=click.IntRange(0, 100_000),
+              help="Take the statistics of the normalisations again, from N training photos.")  # fmt: skip
+@click.option("--qat", default=0, metavar="EPOCHS", type=click.IntRange(0, 100),
+              help="Fine-tune the rounded weights towards the trained network's answers: minutes to hours.")  # fmt: skip
+@click.option("--float-layers", default=0, metavar="N", type=click.IntRange(0, 100),
+              help="Leave the N layers of each network in floats that lose most by int8.")  # fmt: skip
+@click.option(
+    "--auto", is_flag=True, help="Try recipes, the cheapest first, until the limits hold on the calibration photos."
+)
 @click.option("--no-explain", is_flag=True, help="Leave out what 'derm explain' needs: 12 % smaller at int8.")
 @click.option("--photos", default=200, show_default=True, type=click.IntRange(8, 10_000),
               help="Training photos that int8 takes its ranges from.")  # fmt: skip
@@ -69,7 +80,8 @@ class _WithAnalyse(DermCommand):
 @click.pass_context
 def main(
     context: click.Context, run: Path | None, network: Path | None, spec: Path | None, output: Path, precision: str,
-    no_bias_correction: bool, no_equalisation: bool, rounding: str, ranges: str, no_explain: bool, photos: int,
+    no_bias_correction: bool, no_equalisation: bool, rounding: str, ranges: str, batchnorm: int, qat: int,
+    float_layers: int, auto: bool, no_explain: bool, photos: int,
     min_agreement: float | None, max_divergence: float | None, force: bool, page: Path | None,
     plain: Path | None, mediapipe: Path | None, data: Path | None,
     identity: str | None, name: str | None, model_version: str, licence: str, licence_file: Path | None,
@@ -83,17 +95,22 @@ def main(
         raise click.UsageError("Name a RUN, or --keras with --spec and --data.", context)
     if network is not None and (spec is None or data is None):
         raise click.UsageError("--keras needs --spec and --data: how the network is fed, and photos to compare on.", context)
+    own = {
+        f"--{precision}": precision != "int8",
+        "--no-bias-correction": no_bias_correction,
+        "--no-equalisation": no_equalisation,
+    }
+    own |= {f"--{name}": context.get_parameter_source(name.replace("-", "_")) is not ParameterSource.DEFAULT
+            for name in ("rounding", "ranges", "batchnorm", "qat", "float-layers")}  # fmt: skip
+    if auto and any(own.values()):
+        what = ", ".join(name for name, given in own.items() if given)
+        raise click.UsageError(f"--auto chooses the int8 recipe itself; leave out {what}.", context)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converter is TensorFlow's; runs of any backend are read
     from derm_toolkit.training.backend import load_keras
 
     load_keras()
-    from derm_sdk.bundle import read_bundle
-    from derm_sdk.files import write_bytes
-
     from .convert import convert_run
     from .manifest import About
-    from .page import parity_page
-    from .plain_graphs import check_empty, write_plain_graphs
     from .recipe import Recipe
 
     about = About(
@@ -103,21 +120,17 @@ def main(
         licence=licence,
         licence_text=_read_text(licence_file) if licence_file else licence + "\n",
     )
-    if plain is not None:
-        check_empty(plain)
     limits: dict[str, float] = {} if max_divergence is None else {"divergence": max_divergence}
     if min_agreement is not None:
         limits |= dict.fromkeys(("top_agreement", "leaf_agreement", "refer"), min_agreement)
         limits["sensitivity_loss"] = 1 - min_agreement
-    recipe = Recipe(precision, photos, ranges, not no_equalisation, rounding, not no_bias_correction, not no_explain)
+    recipe = Recipe(precision, photos, ranges, not no_equalisation, rounding, not no_bias_correction, not no_explain,
+                    batchnorm, qat, float_layers)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         if network is not None and spec is not None and data is not None:
             run = _adopted(network, spec, data, Path(folder) / "run")
-        report = convert_run(str(run), output, recipe, about, limits=limits, force=force, mediapipe=mediapipe, data=data)
-    if plain is not None:
-        write_plain_graphs(read_bundle(output), plain)
-    if page is not None:
-        write_bytes(page, parity_page(report, about.name).encode())
+        convert_run(str(run), output, recipe, about, auto=auto, limits=limits, force=force, mediapipe=mediapipe,
+                    plain=plain, page=page, data=data)  # fmt: skip
 
 
 @click.command(cls=DermCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -136,7 +149,8 @@ def analyse(run: Path, graph: str | None, photos: int, page: Path | None, data: 
     load_keras()
     from derm_sdk.files import write_bytes
 
-    from .analysis import analyse_run, analysis_page, show_analysis
+    from .analysis import analyse_run
+    from .analysis_page import analysis_page, show_analysis
 
     name, rows = analyse_run(run, graph, photos, data)
     show_analysis(rows, name)

@@ -16,7 +16,7 @@ IDENTITIES = (  # layers that hand on what they get when a network answers
 )  # fmt: skip
 
 
-def flatten(model: keras.Model, input_dtype: str = "float32") -> tuple[keras.Model, Weights]:
+def flatten(model: keras.Model, input_dtype: str = "float32", batch: int | None = 1) -> tuple[keras.Model, Weights]:
     """Lays a network out flat.
 
     A network inside the network is replaced by its layers; a layer that is used several times by as many layers; a separable
@@ -25,14 +25,15 @@ def flatten(model: keras.Model, input_dtype: str = "float32") -> tuple[keras.Mod
     Args:
         model: a functional or sequential model.
         input_dtype: of the inputs, "float32" or "uint8".
+        batch: photos at a time; None for any number.
     Returns:
-        The flat model, in a batch of 1, with weights of its own making; and {name of a layer: its trained weights}. A layer
+        The flat model, with weights of its own making; and {name of a layer: its trained weights}. A layer
         keeps its name where no other has it.
     Raises:
         ConversionError: the model, or one inside it, is not made of layers that can be followed.
     """
     inputs = [
-        keras.Input(batch_shape=(1, *tensor.shape[1:]), name=tensor.name, dtype=input_dtype)
+        keras.Input(batch_shape=(batch, *tensor.shape[1:]), name=tensor.name, dtype=input_dtype)
         for tensor in _followed(model).inputs
     ]
     way = _Way({tensor.name for tensor in inputs})

@@ -2,154 +2,56 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.python.util import modify_model_io_type
 
 from derm_sdk.runtime import ANSWER, EXPLAIN
 
-from .bias_correction import correct_biases
-from .equalisation import equalise
 from .errors import ConversionError
 from .evidence import evidence_model
+from .finetuning import Batch, Lessons
+from .float_layers import float_operations, layer_of
 from .folding import fold_batchnorm
-from .ranges import with_measured_ranges
+from .int8 import Sources, int8_graph
+from .layer_errors import Photos
 from .recipe import Recipe
-from .rounding import learned_kernels, nearest_kernels, put_kernels
+from .tensorflow_lite import plain_graph
 
-_FIRST = 2  # photos that TensorFlow's own calibrator sees; black and white, so that the inputs span 0 to 255
 PRECISIONS = ("int8", "float16", "float32")
-Photos = Callable[[], Iterable[Mapping[str, np.ndarray]]]
-Batches = Callable[[], Iterator[dict[str, np.ndarray]]]
 
 
-def convert_graph(model: keras.Model, recipe: Recipe, representative: Photos, correction: Photos) -> bytes:
+def convert_graph(
+    model: keras.Model,
+    recipe: Recipe,
+    representative: Photos,
+    correction: Photos,
+    normalisation: Callable[[], Iterable[Batch]] | None = None,
+    lessons: Lessons | None = None,
+) -> bytes:
     """Converts one network.
 
     Args:
         model: a trained functional model as derm_toolkit.models builds them: inputs named by kind, 0..255, logits out.
         recipe: how. With `explain` a network with a pooled head gets the signature "explain", too (see `evidence_model`).
-        representative: gives the inputs of photos, {kind: uint8}, a picture [size, size, channels], the skin type [7]; int8
-            takes its ranges from them.
-        correction: gives the photos of the equalisation, of the rounding and of the bias correction. Both for int8 alone.
+        representative, correction, normalisation, lessons: the photos that int8 needs, the last two only for recipes that
+            ask for them; see `derm_converters.int8.Sources`.
     Returns:
         The bytes of the graph: uint8 inputs with scale 1 and zero point 0, batch 1; logits as uint8 (int8) or float32.
     Raises:
         ConversionError: the layers cannot be followed, TensorFlow cannot convert one, or the graph is not what was promised;
             see `check_graph`.
     """
-    is_int8 = recipe.precision == "int8"
-    folded = fold_batchnorm(model, "float32" if is_int8 else "uint8")
-
-    def batches(photos: Photos) -> Batches:
-        return lambda: (_batch(photo, [tensor.name for tensor in folded.inputs]) for photo in photos())
-
-    if is_int8:
-        _round(folded, recipe, batches(correction))
-    evidence = evidence_model(folded) if recipe.explain else None
-    if is_int8:
-        calibrated = calibrated_graph(folded, evidence, batches(representative))
-        graph = _quantised(with_measured_ranges(calibrated, batches(representative), recipe.ranges))
-    else:
-        graph = _convert(folded, evidence, recipe.precision, batches(representative))
+    if recipe.precision == "int8":
+        graph, in_floats = int8_graph(model, recipe, Sources(representative, correction, normalisation, lessons))
+        check_graph(graph, "int8", in_floats)
+        return graph
+    folded = fold_batchnorm(model, "uint8")
+    graph = plain_graph(folded, evidence_model(folded) if recipe.explain else None, recipe.precision)
     check_graph(graph, recipe.precision)
     return graph
-
-
-def _round(folded: keras.Model, recipe: Recipe, photos: Batches) -> None:
-    """Does to a folded model, in place, what a recipe asks for before its weights are stored as int8."""
-    if recipe.equalisation:
-        equalise(folded, photos())
-    kernels = learned_kernels(folded, photos()) if recipe.rounding == "learned" else nearest_kernels(folded)
-    if recipe.bias_correction:
-        correct_biases(folded, photos(), kernels)
-    else:
-        put_kernels(folded, kernels)
-
-
-def calibrated_graph(folded: keras.Model, evidence: keras.Model | None, batches: Batches) -> bytes:
-    """The float graph of a folded model with a range at every activation, before it is quantised.
-
-    Args:
-        folded: as `fold_batchnorm` makes it.
-        evidence: the network of its second signature; None for one signature.
-        batches: gives photos, {input: float32 [1, ...]}. Their ranges are a first guess: see `with_measured_ranges`.
-    Raises:
-        ConversionError: TensorFlow cannot convert a layer.
-    """
-    return _convert(folded, evidence, "int8", batches)
-
-
-def _convert(folded: keras.Model, evidence: keras.Model | None, precision: str, batches: Batches) -> bytes:
-    if evidence is None:
-        return _convert_one(folded, precision, batches)
-    return _convert_two(folded, evidence, precision, batches)
-
-
-def _convert_one(folded: keras.Model, precision: str, batches: Batches) -> bytes:
-    """A graph with one signature."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(folded)
-    _set_precision(converter, precision)
-    if precision == "int8":
-        converter.representative_dataset = lambda: islice(batches(), _FIRST)
-    with _quiet():
-        graph: bytes = converter.convert()
-    return graph
-
-
-def _convert_two(folded: keras.Model, evidence: keras.Model, precision: str, batches: Batches) -> bytes:
-    """A graph with two signatures, which share their weights: the logits, and the evidence."""
-    inputs = {ANSWER: [each.name for each in folded.inputs], EXPLAIN: [each.name for each in evidence.inputs]}
-
-    def both() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        for batch in islice(batches(), _FIRST):
-            for signature, names in inputs.items():
-                yield signature, {name: batch[name] for name in names}
-
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        export = keras.export.ExportArchive()
-        for signature, model, output in ((ANSWER, folded, "logits"), (EXPLAIN, evidence, "evidence")):
-            export.track(model)
-            specs = [tf.TensorSpec(each.shape, each.dtype, name=each.name) for each in model.inputs]
-            export.add_endpoint(signature, _endpoint(model, output), input_signature=specs)
-        export.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(inputs))
-        _set_precision(converter, precision)
-        if precision == "int8":
-            converter.representative_dataset = both
-        graph: bytes = converter.convert()
-    return graph
-
-
-def _endpoint(model: keras.Model, output: str) -> Callable[..., dict[str, Any]]:
-    return lambda *tensors: {output: model(list(tensors), training=False)}
-
-
-def _set_precision(converter: Any, precision: str) -> None:
-    if precision == "int8":  # stops before the quantisation: the ranges are measured again
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter._experimental_calibrate_only = True
-    elif precision == "float16":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-
-
-def _quantised(graph: bytes) -> bytes:
-    """Integers throughout, uint8 at both ends, out of a float graph with ranges."""
-    with _quiet():
-        quantised: bytes = modify_model_io_type(mlir_quantize(graph), tf.uint8, tf.uint8)
-    return quantised
 
 
 def describe_graph(graph: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -169,12 +71,22 @@ def describe_explain(graph: bytes) -> dict[str, Any] | None:
     return _tensor(name, detail)
 
 
-def check_graph(graph: bytes, precision: str) -> None:
+def float_outputs(graph: bytes) -> list[str]:
+    """The layers of an int8 graph that compute in floats, as the graph names what they write."""
+    return float_operations(_interpreter(graph))
+
+
+def check_graph(graph: bytes, precision: str, in_floats: Sequence[str] = ()) -> None:
     """Proves that a graph keeps its promises.
 
+    Args:
+        graph: its bytes.
+        precision: "int8", "float16" or "float32".
+        in_floats: of int8, the layers that compute in floats all the same.
     Raises:
         ConversionError: an input that is not uint8 with scale 1 and zero point 0 and batch 1; an int8 graph with a float
-            tensor or an output that is not uint8; variables left in the graph; more than one output.
+            tensor that is not of `in_floats`, or an output that is not uint8; variables left in the graph; more than one
+            output.
     """
     inputs, outputs = describe_graph(graph)
     for tensor in inputs:
@@ -198,14 +110,12 @@ def check_graph(graph: bytes, precision: str) -> None:
         raise ConversionError("Variables are left in the graph: its weights were not frozen.")
     if precision == "int8":
         floats = [t["name"] for t in interpreter.get_tensor_details() if np.dtype(t["dtype"]).kind == "f"]
+        if in_floats:
+            floats = [name for name in float_operations(interpreter) if layer_of(name, in_floats) is None]
         if floats:
             raise ConversionError(
                 f"An int8 graph must be all integers; {len(floats)} float tensors are left, such as {floats[0]!r}."
             )
-
-
-def _batch(photo: Mapping[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
-    return {name: photo[name][None].astype(np.float32) for name in names}
 
 
 def _tensor(name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,21 +140,3 @@ def _interpreter(graph: bytes) -> Any:
     interpreter = Interpreter(model_content=graph)
     interpreter.allocate_tensors()
     return interpreter
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the converter's chatter off the terminal; if it fails, its last words become the error."""
-    with tempfile.TemporaryFile() as log, contextlib.redirect_stdout(io.StringIO()):
-        saved = os.dup(2)
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        except Exception as error:
-            raise ConversionError(
-                f"TensorFlow cannot convert the graph: {str(error).strip().splitlines()[-1]}. "
-                f"Is there room in the temporary folder, {tempfile.gettempdir()!r}?"
-            ) from error
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -24,6 +24,7 @@ def parity_page(report: Mapping[str, Any], name: str) -> str:
         ("changes", "Which step changed an answer", _changes(report)),
         ("accuracy", "What it does to the accuracy", _accuracy(overall)),
         ("skin-types", "By skin type", _skin_types(report)),
+        *([("recipes", "Recipes tried", _trials(report["trials"]))] if "trials" in report else []),
     ]
     head = tag(
         "header",
@@ -154,6 +155,27 @@ def _skin_types(report: Mapping[str, Any]) -> Html:
     heads = ("Fitzpatrick", "n", f"same {levels[0]}", f"same {levels[-1]}", "same referral", "divergence",
              f"change of the {levels[0]} accuracy")  # fmt: skip
     return table(heads, rows, "The same comparison by skin type")
+
+
+def _trials(trials: Mapping[str, Any]) -> Html:
+    levels = list(trials["rows"][0]["agreement"])
+    rows = [
+        (
+            row["recipe"],
+            *(_percent(row["agreement"][level]) for level in levels),
+            f"{row['divergence']:.4f}",
+            _percent(row["refer_agreement"]),
+            str(row["seconds"]),
+            "; ".join(row["broken"]) or "none",
+        )
+        for row in trials["rows"]
+    ]
+    heads = ("recipe", *(f"same {level}" for level in levels), "divergence", "same referral", "seconds", "broken limits")
+    explained = paragraph(
+        f"The recipe was chosen on {trials['n']} photos of the {trials['split']} split: {trials['chosen']}. "
+        "The figures above are of photos that had no part in the choice."
+    )
+    return tag("div", explained, table(heads, rows, "The cheapest first"))
 
 
 def _counts(found: Mapping[str, int], steps: Iterable[str]) -> list[str]:

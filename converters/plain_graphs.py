@@ -7,30 +7,28 @@ import os
 from pathlib import Path
 
 from derm_sdk.bundle import Bundle, GraphSpec, Tensor
-from derm_sdk.errors import FileError
-from derm_sdk.files import write_bytes, write_text
+
+from .outputs import write_all
 
 
 def write_plain_graphs(bundle: Bundle, folder: str | os.PathLike[str]) -> None:
-    """Writes <graph>.tflite and <graph>.labels.txt of every graph, taxonomy.json, calibration.json and README.md.
+    """Writes the files of `plain_files` into a new folder, all of them or none.
 
     Raises:
         FileError: the folder holds something already, or cannot be written.
     """
-    folder = Path(folder)
-    check_empty(folder)
+    write_all({}, Path(folder), plain_files(bundle))
+
+
+def plain_files(bundle: Bundle) -> dict[str, bytes]:
+    """{name: content}: <graph>.tflite, <graph>.labels.txt of every graph, taxonomy.json, calibration.json, README.md."""
+    files: dict[str, bytes] = {}
     for graph in bundle.graphs:
-        write_bytes(folder / f"{graph.id}.tflite", bundle.graph_data[graph.id])
-        write_text(folder / f"{graph.id}.labels.txt", "".join(f"{label}\n" for label in graph.labels))
+        files[f"{graph.id}.tflite"] = bytes(bundle.graph_data[graph.id])
+        files[f"{graph.id}.labels.txt"] = "".join(f"{label}\n" for label in graph.labels).encode()
     for name, content in (("taxonomy", bundle.taxonomy.to_dict()), ("calibration", bundle.calibration.to_dict())):
-        write_text(folder / f"{name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "README.md", spec_sheet(bundle))
-
-
-def check_empty(folder: Path) -> None:
-    """Raises FileError unless a folder is new or empty."""
-    if folder.is_dir() and any(folder.iterdir()):
-        raise FileError(f"The folder {str(folder)!r} is not empty; name a new one for the plain graphs.")
+        files[f"{name}.json"] = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    return {**files, "README.md": spec_sheet(bundle).encode()}
 
 
 def spec_sheet(bundle: Bundle) -> str:

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 
 @contextmanager
-def step(console: Console, name: str) -> Iterator[None]:
-    """Shows a step while it runs, and its seconds afterwards."""
+def step(console: Console, name: str) -> Iterator[Status]:
+    """Shows a step while it runs, in words that it may change, and its seconds afterwards."""
     start = time.perf_counter()
-    with console.status(name):
-        yield
+    with console.status(name) as status:
+        yield status
     console.print(f"{name}: {time.perf_counter() - start:.1f} s")
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Batches = Callable[[], Iterable[Mapping[str, np.ndarray]]]
-METHODS = ("min-max", "mse")
+METHODS = ("min-max", "percentile", "mse")
 _BINS = 8192  # 16 or more for each step of int8, also when the range has just doubled
 _SAMPLES = 20_000  # values of a tensor that are counted per photo
+_TAIL = 1e-4  # share of the values that a percentile range clips at either end
 _SHRINKS = np.linspace(0.4, 1.0, 25)
 
 
@@ -27,8 +28,8 @@ def with_measured_ranges(calibrated: bytes, batches: Batches, method: str = "min
     Args:
         calibrated: a graph out of `calibrate_only`: float32, each activation with a range, good or bad.
         batches: photos, {input: float32 [1, ...]}; run through every signature.
-        method: "min-max", or "mse": the smaller range, from 0.4 times min-max on, whose rounding and clipping together
-            leave the least mean squared error.
+        method: "min-max"; "percentile", which clips the outermost 0.01 % of the values at either end; or "mse", the smaller
+            range, from 0.4 times min-max on, whose rounding and clipping together leave the least mean squared error.
     Returns:
         The same graph with other ranges.
     """
@@ -53,12 +54,12 @@ def with_measured_ranges(calibrated: bytes, batches: Batches, method: str = "min
         inputs = set(model.subgraphs[subgraph].inputs.tolist())
         for place, seen in tensors.items():
             quantization = model.subgraphs[subgraph].tensors[place].quantization
-            low, high = seen.min_max if method == "min-max" or place in inputs else seen.least_error
+            low, high = seen.range("min-max" if place in inputs else method)
             quantization.min, quantization.max = np.float32([low]), np.float32([high])
     return _packed(model, len(calibrated))
 
 
-class _Seen:
+class Seen:
     """What a tensor held: its extremes, and how often which values, in bins that widen as larger values come."""
 
     def __init__(self) -> None:
@@ -77,13 +78,21 @@ class _Seen:
         places = ((some + self._reach) * (_BINS / 2 / self._reach)).astype(np.int64)
         self._counts += np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
 
-    @property
-    def min_max(self) -> tuple[float, float]:
-        """The extremes; 0 is always within, as int8 must hold it exactly."""
-        return self.low, self.high
+    def range(self, method: str) -> tuple[float, float]:
+        """The range by one of `METHODS`; 0 is always within, as int8 must hold it exactly."""
+        ways = {"min-max": lambda: (self.low, self.high), "percentile": self._percentiles, "mse": self._least_error}
+        return ways[method]()
 
-    @property
-    def least_error(self) -> tuple[float, float]:
+    def _percentiles(self) -> tuple[float, float]:
+        """What is left without the outermost values at either end."""
+        below = np.cumsum(self._counts)
+        edges = np.linspace(-self._reach, self._reach, _BINS + 1)
+        left_out = _TAIL * below[-1]
+        low = edges[np.searchsorted(below, left_out, side="right")]
+        high = edges[np.searchsorted(below, below[-1] - left_out) + 1]
+        return max(self.low, min(float(low), 0.0)), min(self.high, max(float(high), 0.0))
+
+    def _least_error(self) -> tuple[float, float]:
         """The part of the range that int8 serves best, for the values that were seen."""
         centres = (np.arange(_BINS) + 0.5) * (2 * self._reach / _BINS) - self._reach
         taken = np.flatnonzero(self._counts)
@@ -114,13 +123,13 @@ def rounding_error(values: NDArray[Any], low: float, high: float, weights: NDArr
     return float(np.average(np.square((stored - zero) * scale - values), weights=weights))
 
 
-def _activations(model: Any, subgraph: int) -> dict[int, _Seen]:
+def _activations(model: Any, subgraph: int) -> dict[int, Seen]:
     """The tensors of a subgraph that the calibrator gave one range, by their place."""
     found = {}
     for place, tensor in enumerate(model.subgraphs[subgraph].tensors):
         quantization = tensor.quantization
         if quantization is not None and quantization.min is not None and len(quantization.min) == 1:
-            found[place] = _Seen()
+            found[place] = Seen()
     return found
 
 

@@ -18,6 +18,11 @@ class Recipe:
         equalisation: int8 alone; see `derm_converters.equalisation`.
         rounding: of the weights at int8: "learned", see `derm_converters.rounding`, or "nearest".
         bias_correction: int8 alone; see `derm_converters.bias_correction`.
+        batchnorm_photos: training photos from which normalisations take their statistics again; 0 for those of the training.
+            int8 alone; see `derm_converters.reestimation`.
+        qat_epochs: of fine-tuning with rounded weights; int8 alone; see `derm_converters.finetuning`.
+        float_layers: how many of the worst layers of each network stay in floats; int8 alone; see
+            `derm_converters.float_layers`.
         explain: whether graphs with a pooled head get the signature "explain" too; see `derm_converters.evidence`.
     """
 
@@ -28,6 +33,9 @@ class Recipe:
     rounding: str = "learned"
     bias_correction: bool = True
     explain: bool = True
+    batchnorm_photos: int = 0
+    qat_epochs: int = 0
+    float_layers: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As the manifest of a bundle tells it."""

@@ -10,9 +10,10 @@ from keras import layers
 
 from derm_converters.equalisation import equalise
 from derm_converters.folding import fold_batchnorm
-from derm_converters.graphs import calibrated_graph, convert_graph
+from derm_converters.graphs import convert_graph
 from derm_converters.ranges import rounding_error, stride, with_measured_ranges
 from derm_converters.recipe import Recipe
+from derm_converters.tensorflow_lite import calibrated_graph
 
 SIZE = 16
 

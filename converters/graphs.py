@@ -10,6 +10,7 @@ import numpy as np
 
 from derm_sdk.runtime import ANSWER, EXPLAIN
 
+from .compact import compact
 from .errors import ConversionError
 from .evidence import evidence_model
 from .finetuning import Batch, Lessons
@@ -46,10 +47,11 @@ def convert_graph(
     """
     if recipe.precision == "int8":
         graph, in_floats = int8_graph(model, recipe, Sources(representative, correction, normalisation, lessons))
+        graph = compact(graph)
         check_graph(graph, "int8", in_floats)
         return graph
     folded = fold_batchnorm(model, "uint8")
-    graph = plain_graph(folded, evidence_model(folded) if recipe.explain else None, recipe.precision)
+    graph = compact(plain_graph(folded, evidence_model(folded) if recipe.explain else None, recipe.precision))
     check_graph(graph, recipe.precision)
     return graph
 

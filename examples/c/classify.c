@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
         fprintf(stderr, "%s is no PPM with 8 bits that can be read.\n", argv[2]);
     } else if (derm_open(argv[1], NULL, &classifier, &error) != DERM_OK ||
                derm_image_packed(DERM_RGB, width, height, pixels, (size_t)width * (size_t)height * 3, &image, &error) != DERM_OK ||
-               derm_classify(classifier, &image, argc > 3 ? atoi(argv[3]) : DERM_SKIN_UNKNOWN, NULL, &result, &error) != DERM_OK) {
+               derm_classify(classifier, &image, argc > 3 ? atoi(argv[3]) : DERM_SKIN_UNKNOWN, DERM_AS_OPENED, &result, &error) != DERM_OK) {
         fprintf(stderr, "error %d: %s\n", (int)error.status, error.text);
     } else {
         tell(result);

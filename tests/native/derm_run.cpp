@@ -44,7 +44,7 @@ bool next(std::istream& list, Photo& photo) {
     derm_error error;
     photo.bytes = read(path);
     const auto* data = reinterpret_cast<const std::uint8_t*>(photo.bytes.data());
-    if (derm_image_packed(static_cast<derm_format>(format), width, height, data, photo.bytes.size(), &photo.image, &error) != DERM_OK) {
+    if (derm_image_packed(format, width, height, data, photo.bytes.size(), &photo.image, &error) != DERM_OK) {
         stop(error);
     }
     photo.image.rotation = rotation;
@@ -54,7 +54,7 @@ bool next(std::istream& list, Photo& photo) {
 void classify(derm_classifier* classifier, const Photo& photo, bool print) {
     derm_error error;
     derm_result* result = nullptr;
-    if (derm_classify(classifier, &photo.image, photo.skin_type, nullptr, &result, &error) != DERM_OK) {
+    if (derm_classify(classifier, &photo.image, photo.skin_type, DERM_AS_OPENED, &result, &error) != DERM_OK) {
         stop(error);
     }
     if (print) {

@@ -16,7 +16,7 @@ derm_options options_with(int threads, int routing, bool graphs, const char* lit
     derm_options options{};
     options.struct_size = sizeof options;
     options.threads = threads;
-    options.routing = static_cast<derm_routing>(routing);
+    options.routing = routing;
     options.without_graphs = graphs ? 0 : 1;
     options.litert_path = litert;
     return options;
@@ -97,8 +97,8 @@ void pictures(derm_classifier* classifier) {
     refused(DERM_IMAGE_STRIDE, changed([](derm_image& i) { i.strides[0] = 191; }), error, "a short stride");
     refused(DERM_IMAGE_BYTES, changed([](derm_image& i) { i.strides[0] = static_cast<std::size_t>(-1); }), error, "an overflowing stride");
     refused(DERM_IMAGE_BYTES, changed([](derm_image& i) { i.bytes[0] = 64 * 64 * 3 - 1; }), error, "a byte too few");
-    refused(DERM_IMAGE_FORMAT, changed([](derm_image& i) { i.format = static_cast<derm_format>(8); }), error, "an unknown format");
-    refused(DERM_IMAGE_FORMAT, changed([](derm_image& i) { i.format = static_cast<derm_format>(-1); }), error, "an unknown format");
+    refused(DERM_IMAGE_FORMAT, changed([](derm_image& i) { i.format = 8; }), error, "an unknown format");
+    refused(DERM_IMAGE_FORMAT, changed([](derm_image& i) { i.format = -1; }), error, "an unknown format");
     refused(DERM_IMAGE_ROTATION, changed([](derm_image& i) { i.rotation = 45; }), error, "an odd rotation");
     refused(DERM_ARGUMENT_NULL, changed([](derm_image& i) { i.planes[0] = nullptr; }), error, "no pixels");
     refused(DERM_ARGUMENT_NULL, changed([](derm_image& i) { i.format = DERM_NV21; }), error, "a plane is missing");
@@ -117,8 +117,8 @@ void results(derm_classifier* classifier) {
     derm_image image{};
     derm_prediction prediction{};
     derm_image_packed(DERM_RGB, 1, 1, pixels, sizeof pixels, &image, &error);
-    refused(DERM_ARGUMENT_NO_GRAPHS, derm_classify(classifier, &image, 0, nullptr, &result, &error), error, "without graphs");
-    refused(DERM_ARGUMENT_NULL, derm_classify(nullptr, &image, 0, nullptr, &result, &error), error, "no handle");
+    refused(DERM_ARGUMENT_NO_GRAPHS, derm_classify(classifier, &image, 0, DERM_AS_OPENED, &result, &error), error, "without graphs");
+    refused(DERM_ARGUMENT_NULL, derm_classify(nullptr, &image, 0, DERM_AS_OPENED, &result, &error), error, "no handle");
     expect(derm_result_json(nullptr, nullptr) == nullptr && derm_result_count(nullptr, 0) == 0 && derm_result_refer(nullptr) == 0 &&
                derm_result_reason(nullptr, 0) == nullptr && derm_result_answer(nullptr, &prediction) == 0 &&
                derm_result_prediction(nullptr, 0, 0, &prediction) == DERM_ARGUMENT_NULL && derm_level_name(nullptr, 0) == nullptr,
@@ -159,7 +159,7 @@ void running() {
     derm_image_packed(DERM_RGB, 200, 100, pixels.data(), pixels.size(), &image, &error);
     const auto json = [&](derm_classifier* handle) {
         derm_result* result = nullptr;
-        derm_classify(handle, &image, 3, nullptr, &result, nullptr);
+        derm_classify(handle, &image, 3, DERM_AS_OPENED, &result, nullptr);
         const std::string text = result == nullptr ? "" : derm_result_json(result, nullptr);
         derm_result_free(result);
         return text;

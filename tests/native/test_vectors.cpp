@@ -54,7 +54,7 @@ void check_numbers(const std::string& folder) {
 void check_camera(const std::string& folder) {
     const Json vectors = read_vectors(folder, "camera.json");
     for (const Json& row : at(vectors, "cases").items()) {
-        const auto format = static_cast<derm_format>(index_in(at(vectors, "formats"), at(row, "format").text()));
+        const auto format = static_cast<int>(index_in(at(vectors, "formats"), at(row, "format").text()));
         const int width = whole(row, "width"), height = whole(row, "height"), gap = whole(row, "gap");
         // Planes of their exact size, so that a sanitizer sees a byte read too far.
         derm_image image{};

@@ -11,7 +11,7 @@
  *         derm_image image;
  *         if (derm_open("skin.derm", NULL, &classifier, &error) != DERM_OK ||
  *             derm_image_packed(DERM_RGB, 640, 480, pixels, sizeof pixels, &image, &error) != DERM_OK ||
- *             derm_classify(classifier, &image, DERM_SKIN_UNKNOWN, NULL, &result, &error) != DERM_OK) {
+ *             derm_classify(classifier, &image, DERM_SKIN_UNKNOWN, DERM_AS_OPENED, &result, &error) != DERM_OK) {
  *             fprintf(stderr, "%d: %s\n", (int)error.status, error.text);
  *         } else {
  *             puts(derm_result_json(result, NULL));
@@ -176,7 +176,7 @@ typedef enum derm_status {
 } derm_status;
 
 /* The sentence behind a number, in memory that is never freed; "Unknown error." for a number that is none. */
-DERM_API const char* derm_status_text(derm_status status);
+DERM_API const char* derm_status_text(int32_t status);
 
 /* What went wrong: the number, and its sentence with the value that was wrong. Cut, if need be, between characters. */
 typedef struct derm_error {
@@ -189,6 +189,7 @@ typedef struct derm_error {
 typedef struct derm_classifier derm_classifier;
 
 typedef enum derm_routing {
+    DERM_AS_OPENED = -1, /* as the classifier was opened */
     DERM_ALL = 0,  /* every graph is run */
     DERM_LAZY = 1, /* a graph is left out when condition, answer, sets and referral are the same without it */
     DERM_TOP = 2   /* only the graphs below the best category */
@@ -197,7 +198,7 @@ typedef enum derm_routing {
 typedef struct derm_options {
     uint32_t struct_size;    /* sizeof(derm_options) */
     int32_t threads;         /* that one graph may use: 1 to 64; 0 is 1 */
-    derm_routing routing;    /* which graphs are run */
+    int32_t routing;         /* a derm_routing but DERM_AS_OPENED: which graphs are run */
     int32_t without_graphs;  /* 1: no LiteRT; derm_prepare and derm_answer for a program that runs the graphs itself */
     const char* litert_path; /* of the LiteRT library. NULL: $DERM_LITERT, else the usual names where the system looks */
 } derm_options;
@@ -265,7 +266,7 @@ typedef enum derm_format {
 /* A photo in the caller's memory. docs/preprocessing.md, "Camera formats", says what becomes of it. */
 typedef struct derm_image {
     uint32_t struct_size; /* sizeof(derm_image) */
-    derm_format format;
+    int32_t format; /* a derm_format */
     int32_t width, height; /* as it lies in memory, in pixels */
     int32_t rotation;      /* degrees clockwise that make it upright: 0, 90, 180 or 270 (Android's rotationDegrees) */
     const uint8_t* planes[3];
@@ -274,7 +275,7 @@ typedef struct derm_image {
 } derm_image;
 
 /* Describes a photo whose rows and planes follow one another without a gap. Reads no pixel. */
-DERM_API derm_status derm_image_packed(derm_format format, int32_t width, int32_t height, const uint8_t* data, size_t bytes,
+DERM_API derm_status derm_image_packed(int32_t format, int32_t width, int32_t height, const uint8_t* data, size_t bytes,
                                        derm_image* image, derm_error* error);
 
 /* --- Classifying ------------------------------------------------------------------------------------------------------------- */
@@ -293,11 +294,11 @@ typedef struct derm_prediction {
 
 /* Classifies a photo.
  *   skin_type  1 to 6, or DERM_SKIN_UNKNOWN; it changes the answer only where the model takes it
- *   routing    NULL: that of the classifier
+ *   routing    a derm_routing, mostly DERM_AS_OPENED
  *   result     out
  * Returns DERM_ARGUMENT_*, DERM_IMAGE_*, DERM_BUNDLE_LOGIT, DERM_RUNTIME_RUN, DERM_NO_MEMORY. */
 DERM_API derm_status derm_classify(derm_classifier* classifier, const derm_image* image, int32_t skin_type,
-                                   const derm_routing* routing, derm_result** result, derm_error* error);
+                                   int32_t routing, derm_result** result, derm_error* error);
 
 DERM_API void derm_result_free(derm_result* result);
 
@@ -404,7 +405,7 @@ typedef struct derm_output {
  *   width, height  of the upright photo
  *   outputs        `count` of them; graphs that are left out count as skipped, but the root's must be there */
 DERM_API derm_status derm_answer(const derm_classifier* classifier, const uint8_t* rgb, size_t bytes, int32_t width,
-                                 int32_t height, int32_t skin_type, derm_routing routing, const derm_output* outputs,
+                                 int32_t height, int32_t skin_type, int32_t routing, const derm_output* outputs,
                                  size_t count, derm_result** result, derm_error* error);
 
 #ifdef __cplusplus

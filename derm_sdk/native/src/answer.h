@@ -33,11 +33,11 @@ struct Photo {
     const std::uint8_t* rgb;     // prepared, size * size * 3
     std::size_t width, height;   // upright
     int skin_type;               // 0 for unknown
-    derm_routing routing;
+    int routing;                 // a derm_routing
 };
 
 // Runs the graphs that a routing asks for; `run` gives the logits of a graph. docs/result.md, "Routing".
-Logits run_graphs(const Bundle& bundle, derm_routing routing, const std::function<std::vector<double>(std::size_t)>& run);
+Logits run_graphs(const Bundle& bundle, int routing, const std::function<std::vector<double>(std::size_t)>& run);
 
 // Probabilities of all nodes.
 std::vector<double> composed(const Bundle& bundle, const Logits& logits);

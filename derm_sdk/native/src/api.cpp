@@ -87,8 +87,8 @@ int checked_skin_type(int32_t skin_type) {
     return skin_type;
 }
 
-derm_routing checked_routing(derm_routing routing) {
-    require(routing >= DERM_ALL && routing <= DERM_TOP, DERM_ARGUMENT_ROUTING, std::to_string(static_cast<int>(routing)));
+int checked_routing(int32_t routing) {
+    require(routing >= DERM_ALL && routing <= DERM_TOP, DERM_ARGUMENT_ROUTING, std::to_string(routing));
     return routing;
 }
 
@@ -208,7 +208,7 @@ const char* derm_warning(const derm_classifier* classifier, size_t place) {
     return classifier == nullptr ? nullptr : text_at(classifier->inside.bundle().warnings, place);
 }
 
-derm_status derm_image_packed(derm_format format, int32_t width, int32_t height, const uint8_t* data, size_t bytes,
+derm_status derm_image_packed(int32_t format, int32_t width, int32_t height, const uint8_t* data, size_t bytes,
                               derm_image* image, derm_error* error) {
     return guarded(error, [&] {
         check_pointers(image);
@@ -216,14 +216,14 @@ derm_status derm_image_packed(derm_format format, int32_t width, int32_t height,
     });
 }
 
-derm_status derm_classify(derm_classifier* classifier, const derm_image* image, int32_t skin_type, const derm_routing* routing,
+derm_status derm_classify(derm_classifier* classifier, const derm_image* image, int32_t skin_type, int32_t routing,
                           derm_result** result, derm_error* error) {
     return guarded(error, [&] {
         check_pointers(result);
         *result = nullptr;
         check_handle(classifier);
         check_pointers(image);
-        const derm_routing chosen = checked_routing(routing == nullptr ? classifier->inside.routing() : *routing);
+        const int chosen = routing == DERM_AS_OPENED ? classifier->inside.routing() : checked_routing(routing);
         const derm::Camera photo(*image);
         *result = new derm_result{classifier->inside.classify(photo, checked_skin_type(skin_type), chosen)};
     });
@@ -354,7 +354,7 @@ derm_status derm_prepare(const derm_classifier* classifier, const derm_image* im
 }
 
 derm_status derm_answer(const derm_classifier* classifier, const uint8_t* rgb, size_t bytes, int32_t width, int32_t height,
-                        int32_t skin_type, derm_routing routing, const derm_output* outputs, size_t count, derm_result** result,
+                        int32_t skin_type, int32_t routing, const derm_output* outputs, size_t count, derm_result** result,
                         derm_error* error) {
     return guarded(error, [&] {
         check_pointers(result);

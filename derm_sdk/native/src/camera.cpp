@@ -16,9 +16,9 @@ struct Plane {
     size_t rows, row;  // row: bytes
 };
 
-size_t plane_count(derm_format format) { return format < DERM_NV21 ? 1 : format == DERM_I420 ? 3 : 2; }
+size_t plane_count(int32_t format) { return format < DERM_NV21 ? 1 : format == DERM_I420 ? 3 : 2; }
 
-Plane plane_of(derm_format format, size_t width, size_t height, size_t number) {
+Plane plane_of(int32_t format, size_t width, size_t height, size_t number) {
     static constexpr size_t pixel_bytes[] = {3, 3, 4, 4, 1};
     if (format < DERM_NV21) {
         return {height, width * pixel_bytes[format]};
@@ -27,8 +27,8 @@ Plane plane_of(derm_format format, size_t width, size_t height, size_t number) {
     return number == 0 ? Plane{height, width} : Plane{down, format == DERM_I420 ? across : 2 * across};
 }
 
-void check_size(derm_format format, int32_t width, int32_t height) {
-    require(format >= DERM_RGB && format <= DERM_I420, DERM_IMAGE_FORMAT, std::to_string(static_cast<int>(format)));
+void check_size(int32_t format, int32_t width, int32_t height) {
+    require(format >= DERM_RGB && format <= DERM_I420, DERM_IMAGE_FORMAT, std::to_string(format));
     const bool sides = width >= 1 && height >= 1 && static_cast<size_t>(width) <= max_side && static_cast<size_t>(height) <= max_side;
     require(sides && static_cast<size_t>(width) * static_cast<size_t>(height) <= max_pixels, DERM_IMAGE_SIZE,
             std::to_string(width) + " x " + std::to_string(height));
@@ -141,7 +141,7 @@ void Camera::rows(size_t first, size_t end, size_t left, size_t count, uint8_t* 
     make[image_.format](image_, {first, end, left, count}, out);
 }
 
-derm_image packed_image(derm_format format, int32_t width, int32_t height, const uint8_t* data, size_t bytes) {
+derm_image packed_image(int32_t format, int32_t width, int32_t height, const uint8_t* data, size_t bytes) {
     check_size(format, width, height);
     require(data != nullptr, DERM_ARGUMENT_NULL, "the pixels");
     derm_image image{};

@@ -35,7 +35,7 @@ private:
 };
 
 // Fills planes, strides and bytes of a picture without gaps. Throws Failure.
-derm_image packed_image(derm_format format, std::int32_t width, std::int32_t height, const std::uint8_t* data,
+derm_image packed_image(std::int32_t format, std::int32_t width, std::int32_t height, const std::uint8_t* data,
                         std::size_t bytes);
 
 }  // namespace derm

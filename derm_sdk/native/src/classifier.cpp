@@ -72,7 +72,7 @@ std::vector<double> Classifier::logits(size_t graph, const Prepared& prepared) {
     return bundle_->graphs[graph].output.real_values(stored_output(graph, prepared));
 }
 
-Answer Classifier::classify(const Camera& photo, int skin_type, derm_routing routing) {
+Answer Classifier::classify(const Camera& photo, int skin_type, int routing) {
     require_graphs();
     const Prepared prepared = prepare(photo, skin_type);
     const Logits found = run_graphs(*bundle_, routing, [&](size_t graph) { return logits(graph, prepared); });

@@ -40,10 +40,10 @@ public:
 
     const Loaded& bundle() const { return *bundle_; }
     std::shared_ptr<const Bundle> shared() const { return bundle_; }
-    derm_routing routing() const { return routing_; }
+    int routing() const { return routing_; }
     const std::string& runtime() const { return runtime_; }  // "" without graphs
 
-    Answer classify(const Camera& photo, int skin_type, derm_routing routing);
+    Answer classify(const Camera& photo, int skin_type, int routing);
     // Of outputs that somebody else's interpreter made.
     Answer answer(const Logits& logits, const Photo& photo) const { return tell(bundle_, logits, photo); }
     Prepared prepare(const Camera& photo, int skin_type) const;
@@ -56,7 +56,7 @@ private:
     void require_graphs() const;
 
     std::shared_ptr<const Loaded> bundle_;
-    derm_routing routing_;
+    int routing_;
     std::string runtime_;
     std::unique_ptr<Litert> litert_;
     std::vector<std::unique_ptr<Network>> networks_;  // by graph

@@ -32,7 +32,7 @@ bool changes_nothing(const Bundle& bundle, const Head& head, const std::vector<d
 }
 
 // The graph to run next; `none` when the result is settled.
-size_t next_graph(const Bundle& bundle, derm_routing routing, const Logits& logits) {
+size_t next_graph(const Bundle& bundle, int routing, const Logits& logits) {
     const std::vector<double> nodes = composed(bundle, logits);
     const std::vector<Head>& heads = bundle.composition.heads();
     const std::set<size_t> way = way_down(bundle.taxonomy, nodes);
@@ -68,7 +68,7 @@ size_t next_graph(const Bundle& bundle, derm_routing routing, const Logits& logi
 
 }  // namespace
 
-Logits run_graphs(const Bundle& bundle, derm_routing routing, const std::function<std::vector<double>(size_t)>& run) {
+Logits run_graphs(const Bundle& bundle, int routing, const std::function<std::vector<double>(size_t)>& run) {
     Logits logits(bundle.graphs.size());
     if (routing == DERM_ALL) {
         for (size_t i = 0; i < logits.size(); ++i) {

@@ -2,7 +2,7 @@
 
 #include "derm.h"
 
-extern "C" const char* derm_status_text(derm_status status) {
+extern "C" const char* derm_status_text(int32_t status) {
     switch (status) {
         case DERM_OK:
             return "No error.";

@@ -89,14 +89,14 @@ JNIEXPORT jstring JNICALL Java_org_dermsdk_DermClassifier_nativeClassify(JNIEnv*
                                                                          jintArray strides, jint skin_type) {
     derm_image image{};
     image.struct_size = sizeof image;
-    image.format = static_cast<derm_format>(format);
+    image.format = format;
     image.width = width;
     image.height = height;
     image.rotation = rotation;
     derm_error error{DERM_ARGUMENT_NULL, "The planes and strides of the image do not fit."};
     derm_result* result = nullptr;
     if (!read_planes(env, planes, strides, image) ||
-        derm_classify(reinterpret_cast<derm_classifier*>(handle), &image, skin_type, nullptr, &result, &error) != DERM_OK) {
+        derm_classify(reinterpret_cast<derm_classifier*>(handle), &image, skin_type, DERM_AS_OPENED, &result, &error) != DERM_OK) {
         raise(env, error);
         return nullptr;
     }

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     }
     derm_image image{};
     image.struct_size = sizeof image;
-    image.format = static_cast<derm_format>(bytes[0] % 9);
+    image.format = bytes[0] % 9 - (bytes[14] & 128 ? 1 : 0);
     image.rotation = 90 * (bytes[1] % 5);
     std::int16_t sides[2];
     std::memcpy(sides, bytes + 2, sizeof sides);

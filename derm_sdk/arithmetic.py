@@ -1,4 +1,4 @@
-"""exp, log and sums of doubles, each a fixed sequence of IEEE operations: the same bits in every language and on every device.
+"""exp, log and sums of doubles, each a fixed sequence of IEEE operations: the same bits in every language, on every device.
 
 NumPy's own `exp` and `sum` are not: their last bits depend on the processor. docs/arithmetic.md says the same in words, and
 `derm_sdk/native/src/arithmetic.cpp` repeats it.

@@ -25,7 +25,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
@@ -125,7 +130,9 @@ def test_an_installed_library_is_found_by_cmake_and_pkg_config(build, tmp_path):
     with Classifier(starter) as classifier:
         assert printed.splitlines()[-1] == classifier.classify(pixels).to_json()
     if shutil.which("pkg-config"):
-        flags = run("pkg-config", "--cflags", "--libs", "derm", PKG_CONFIG_PATH=str(next(installed.rglob("pkgconfig")))).split()
+        flags = run(
+            "pkg-config", "--cflags", "--libs", "derm", PKG_CONFIG_PATH=str(next(installed.rglob("pkgconfig")))
+        ).split()
         run("cc", ROOT / "examples" / "c" / "classify.c", "-o", tmp_path / "plain", *flags)
 
 

@@ -73,7 +73,7 @@ def rezip(compression: int) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(small_bundle())) as source, zipfile.ZipFile(target, "w", compression) as copy:
         for name in source.namelist():
-            copy.writestr(name, source.read(name))
+            copy.writestr(zipfile.ZipInfo(name), source.read(name), compression)
     return target.getvalue()
 
 

@@ -172,7 +172,11 @@ def pieces(data: bytes, base: bytes) -> list[Any]:
 
 def bundle_cases() -> dict[str, Any]:
     base = bundles.GOOD[0]
-    cases = [(data, "taken") for data in bundles.GOOD] + [pair for pair in bundles.BAD if len(pair[0]) < 30000]
+    cases = [(data, "taken") for data in bundles.GOOD] + [
+        pair
+        for pair in bundles.BAD
+        if pair[1] != "compressed" and len(pair[0]) < 30000  # zlib's bytes are its version's
+    ]
     return {
         "format": 1,
         "file": "a bundle is put together from hex digits and from [place, length] of the base",

@@ -2,7 +2,7 @@
 
     python benchmarks/native.py BUILD MODEL PHOTOS [--limit N] [--soak N]
 
-BUILD is a build folder of the top-level CMakeLists.txt, PHOTOS a data set. Prints how many photos gave the same JSON; the time
+BUILD is a build folder of CMakeLists.txt, PHOTOS a data set. Prints how many photos gave the same JSON; the time
 of a photo, pixels in, result out, in C beside Python's, measured by turns in one run; the same for four handles in four
 threads; and the resident memory before and after --soak classifications.
 """

@@ -29,6 +29,8 @@ KINDS = ("two_step", "multi_input", "hierarchical", "flat")
 DTYPES = ("uint8", "float32")
 TEXT_ENTRIES = ("taxonomy.json", "calibration.json", "card.md", "licence.txt")
 _MAX_JSON_BYTES = 16 << 20
+_MAX_JSON_DEPTH = 64
+_MAX_JSON_VALUES = 1_000_000
 _FLOAT32 = np.finfo(np.float32)
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 _T = TypeVar("_T")
@@ -109,7 +111,7 @@ class Bundle:
         """What every result of this model must say: that it was written although its conversion broke limits."""
         parity = self.manifest.get("parity")
         broken = parity.get("broken") if isinstance(parity, Mapping) else None
-        sentences = [str(each) for each in broken] if isinstance(broken, list) else []
+        sentences = [each for each in broken if isinstance(each, str)] if isinstance(broken, list) else []
         return (f"the converted model does not answer as the trained one: {'; '.join(sentences)}",) if sentences else ()
 
     @property
@@ -304,6 +306,8 @@ def _preprocessing(row: Mapping[str, Any]) -> Preprocessing:
 def _graph(row: Mapping[str, Any], size: int) -> GraphSpec:
     identity, file, given = row["id"], row["file"], row["given"]
     labels, outputs = tuple(row["labels"]), row["outputs"]
+    if not isinstance(row["labels"], list):
+        raise BundleError(f"manifest.json lacks a field, or one has the wrong type (labels {row['labels']!r}).")
     if not isinstance(identity, str) or not isinstance(file, str) or not (given is None or isinstance(given, str)):
         raise BundleError("A graph's id, file and node must be text.")
     if len(outputs) != 1:
@@ -394,7 +398,8 @@ def read_json(data: bytes, name: str) -> Any:
         data: its bytes, UTF-8, at most 16 MiB.
         name: of the entry, for messages.
     Raises:
-        BundleError: no JSON, a number that is not finite, or a field twice in an object.
+        BundleError: no JSON, a number that is not finite, a field twice in an object, half of a surrogate pair, more than 64
+            lists and objects inside one another, or more than a million values.
     """
 
     def constant(text: str) -> float:
@@ -416,14 +421,27 @@ def read_json(data: bytes, name: str) -> Any:
     if len(data) > _MAX_JSON_BYTES:
         raise BundleError(f"{name} is larger than 16 MiB.")
     try:
-        return json.loads(
-            _read_text(data, name),
-            parse_constant=constant,
-            parse_float=number,
-            parse_int=whole,
-            object_pairs_hook=unique,
-        )
+        text = _read_text(data, name)
+        value = json.loads(text, parse_constant=constant, parse_float=number, parse_int=whole, object_pairs_hook=unique)
+        if "\\ud" in text.lower():  # a half of a pair has no UTF-8
+            json.dumps(value, ensure_ascii=False).encode()
+        _check_extent(value)
+        return value
     except BundleError:
         raise
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{name} is no JSON ({error}).") from error
+
+
+def _check_extent(value: Any) -> None:
+    """Raises ValueError for a value that a reader on a small device could not hold or walk."""
+    inner, count = [value], 1
+    for _ in range(_MAX_JSON_DEPTH + 1):
+        inner = [each for each in inner if isinstance(each, (dict, list))]
+        if not inner:
+            return
+        inner = [child for each in inner for child in (each.values() if isinstance(each, dict) else each)]
+        count += len(inner)
+        if count > _MAX_JSON_VALUES:
+            raise ValueError(f"more than {_MAX_JSON_VALUES} values")
+    raise ValueError(f"more than {_MAX_JSON_DEPTH} lists and objects inside one another")

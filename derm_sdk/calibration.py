@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arithmetic import exp, log, total
 from .composition import Composition, Floats
 from .errors import BundleError, closest
 from .image import Pixels
@@ -81,14 +82,14 @@ class Calibration:
         """Reads what `to_dict` wrote. Raises BundleError on anything else."""
         try:
             return cls(
-                temperatures=dict(data["temperatures"]),
-                answer=dict(data["answer"]),
+                temperatures=_object(data["temperatures"]),
+                answer=_object(data["answer"]),
                 coverage=data["coverage"],
-                sets=dict(data["sets"]),
+                sets=_object(data["sets"]),
                 refer_node=data["refer"]["node"],
                 refer_threshold=data["refer"]["threshold"],
                 quality={name: tuple(limits) for name, limits in data["quality"].items()},
-                fitted_on=dict(data["fitted_on"]),
+                fitted_on=_object(data["fitted_on"]),
                 offsets={graph: tuple(numbers) for graph, numbers in data.get("offsets", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -120,8 +121,8 @@ class Calibration:
             float64 [N, labels], each row adding up to 1.
         """
         scaled = (np.asarray(logits, np.float64) + self.offsets.get(graph, 0.0)) / self.temperatures.get(graph, 1.0)
-        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+        powers = exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(powers / total(powers)[:, None])
 
     def nodes(self, composition: Composition, logits: Mapping[str, NDArray[Any]]) -> Floats:
         """All graphs' logits -> probabilities of every node, float64 [N, nodes] in the order of the tree."""
@@ -194,7 +195,7 @@ def quality_measures(rgb: Pixels, root_logits: NDArray[Any]) -> dict[str, float]
         "brightness": mean,
         "contrast": math.sqrt(max(0.0, square - mean * mean)),
         "sharpness": float(np.abs(middle).sum(dtype=np.int64)) / middle.size if middle.size else 0.0,
-        "familiarity": top + math.log(float(np.exp(logits - top).sum())),
+        "familiarity": top + log(float(total(exp(logits - top)))),
     }
 
 
@@ -207,6 +208,12 @@ def quality_problems(measures: Mapping[str, float], limits: Mapping[str, tuple[f
         if message:
             problems.append(message)
     return problems
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):  # dict() would take a list of pairs, too
+        raise TypeError(f"{value!r} is no object")
+    return value
 
 
 def _is_number(value: object) -> bool:

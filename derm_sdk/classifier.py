@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .arithmetic import total
 from .bundle import Bundle, Preprocessing, read_bundle
 from .calibration import Calibration, quality_measures, quality_problems
 from .composition import Composition, Floats
@@ -162,7 +163,7 @@ class Classifier:
         found, target = asked or target_of_answer(self.composition, able, answer, nodes)
         graph = target.head.graph
         weights = target.score_weights(self.calibration.probabilities(graph, logits[graph][None])[0])
-        evidence = self._evidence_of(graph, network_inputs(rgb, skin_type, self.bundle.input_kinds)) @ weights
+        evidence = total(self._evidence_of(graph, network_inputs(rgb, skin_type, self.bundle.input_kinds)) * weights)
         frame = Frame.of(photo.width, photo.height, self.preprocessing.fit)
         return explained(found, float(nodes[self.composition.column(found)]), target, "cam", evidence, rgb, frame)
 

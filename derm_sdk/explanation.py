@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arithmetic import total
 from .composition import Composition, Floats, Head
 from .errors import OptionError, closest
 from .heat import REGION_SHARE, Box, Frame, Heat, overlay, positive_share, strongest_region
@@ -37,7 +38,7 @@ class Target:
             adds up to 0. It is the gradient but for the temperature, which changes all of it alike.
         """
         possible, inside = np.maximum(np.asarray(shares, np.float64), 1e-300), np.asarray(self.inside)
-        return np.asarray(np.where(inside, possible / possible[inside].sum(), -possible / possible[~inside].sum()))
+        return np.asarray(np.where(inside, possible / total(possible[inside]), -possible / total(possible[~inside])))
 
 
 def targets(composition: Composition, node: str) -> tuple[Target, ...]:

@@ -2,7 +2,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import re
 import struct
 import zipfile
 
@@ -16,51 +15,8 @@ from derm_sdk.archive import ALIGNMENT, pack, unpack
 from derm_sdk.bundle import pack_bundle
 
 from .. import models
-
-
-def small_parts():
-    """A bundle whose graphs are placeholders: the container and its checks do not look inside."""
-    rows = []
-    for name, (given_node, kinds) in models.HEADS.items():
-        count = len(models.labels(given_node))
-        channels = {"rgb": 3}
-        inputs = [
-            {"name": kind, "kind": kind, "shape": [1, models.SIZE, models.SIZE, channels.get(kind, 1)],
-             "dtype": "uint8", "scale": 1.0, "zero_point": 0} for kind in kinds
-        ]  # fmt: skip
-        outputs = [{"name": "output_0", "shape": [1, count], "dtype": "uint8", "scale": 0.05, "zero_point": 128}]
-        evidence = {"name": "evidence", "shape": [1, 4, 4, count], "dtype": "uint8", "scale": 0.1, "zero_point": 99}
-        rows.append({**models.graph_row(name, inputs, outputs), "explain": evidence})
-    return models.manifest(rows), {name: f"graph {name}".encode() for name in models.HEADS}
-
-
-def small_bundle(change=None, calibration=models.CALIBRATION) -> bytes:
-    fields, data = small_parts()
-    if change:
-        change(fields)
-    return pack_bundle(fields, models.TAXONOMY, calibration, data, "# Card\n", "licence\n")
-
-
-def edited(name: str, edit) -> bytes:
-    """The small bundle with one JSON entry rewritten and every digest made right again."""
-    entries = {key: bytes(value) for key, value in unpack(memoryview(small_bundle())).items()}
-    manifest = json.loads(entries["manifest.json"])
-    if name == "manifest.json":
-        entries[name] = edit(entries[name])
-        return pack(entries)
-    entries[name] = edit(entries[name])
-    manifest["files"][name] = hashlib.sha256(entries[name]).hexdigest()
-    entries["manifest.json"] = json.dumps(manifest).encode()
-    return pack(entries)
-
-
-def with_offsets(text: bytes):
-    """An edit that puts offsets in front of the other fields of calibration.json."""
-    return lambda data: data.replace(b"{", b'{"offsets": {' + text + b"}, ", 1)
-
-
-SKIN_TYPE = {"name": "skin", "kind": "skin_type", "shape": [1, 7], "dtype": "uint8", "scale": 1, "zero_point": 0}
-HUGE = b"1" + b"0" * 400
+from ..vectors import bundles
+from ..vectors.bundles import SKIN_TYPE, small_bundle, small_parts
 
 
 def test_the_same_content_gives_the_same_bytes():
@@ -146,91 +102,7 @@ def test_any_truncation_is_refused(length):
         read_bundle(whole[: min(length, len(whole) - 1)])
 
 
-def rezip(compression: int) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(small_bundle())) as source, zipfile.ZipFile(target, "w", compression) as copy:
-        for name in source.namelist():
-            copy.writestr(name, source.read(name))
-    return target.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "does not begin"),
-        (b"not a bundle at all, just text", "does not begin"),
-        (small_bundle() + b"x", "behind its end"),
-        (small_bundle()[:-30], "cut off"),
-        (rezip(zipfile.ZIP_DEFLATED), "compressed"),
-        (rezip(zipfile.ZIP_STORED), "zipped again|by another tool|flags"),
-        (small_bundle(lambda m: m.update(format=2)), "newer: update derm-sdk"),
-        (small_bundle(lambda m: m.update(format="1")), "must say its format"),
-        (small_bundle(lambda m: m.update(kind="three_step")), "three_step"),
-        (small_bundle(lambda m: m.pop("preprocessing")), "lacks a field"),
-        (small_bundle(lambda m: m["preprocessing"].update(version=9)), "preprocessing version 9"),
-        (small_bundle(lambda m: m["preprocessing"].update(decode="half")), "Unknown way of decoding 'half'"),
-        (small_bundle(lambda m: m["preprocessing"].update(fit="squeeze")), "Unknown fit 'squeeze'"),
-        (small_bundle(lambda m: m["graphs"][0].update(labels=["benign", "malignant"])), "2 labels"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(kind="depth")), "unknown input 'depth'"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(zero_point=3)), "scale 1, zero point 0"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1, 8, 8, 3])), "has the shape"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(kind="skin_type")), "has the shape"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"].append({**SKIN_TYPE, "shape": [1, 6]})), "has the shape"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"].append({**SKIN_TYPE, "dtype": "float32"})), "must be uint8 with"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"].append({**SKIN_TYPE, "scale": 1 / 255})), "must be uint8 with"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"].extend([SKIN_TYPE] * 2)), "takes an input twice"),
-        (small_bundle(lambda m: m["graphs"][0]["inputs"][0].update(shape=[1.0, 32, 32, 3])), "must be uint8"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale=True)), "must be uint8"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(zero_point=128.5)), "must be uint8"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(name=7)), "must be uint8"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(dtype="float32", zero_point=3)), "float32 with scale 1"),
-        (small_bundle(lambda m: m["graphs"][0].update(inputs=m["graphs"][0]["inputs"] * 2)), "takes an input twice"),
-        (small_bundle(lambda m: m["preprocessing"].update(version=True)), "preprocessing version True"),
-        (edited("manifest.json", lambda b: re.sub(b'"sha256": "[0-9a-f]', b'"sha256": "x', b, count=1)), "two digests"),
-        (edited("manifest.json", lambda b: b.decode().encode("utf-16")), "not UTF-8"),
-        (edited("calibration.json", lambda b: b.replace(b'"malignant"', b'["malignant"]')), "an id or nothing"),
-        (edited("calibration.json", lambda b: b.replace(b'"sharpness"', b'"sharpnes"')), "Did you mean 'sharpness'"),
-        (small_bundle(lambda m: m["graphs"].pop()), "not the graphs|No graph splits"),
-        (edited("manifest.json", lambda b: b[:-2]), "no JSON"),
-        (edited("manifest.json", lambda b: b.replace(b"0.05", b"NaN", 1)), "NaN; every number must be finite"),
-        (edited("manifest.json", lambda b: b.replace(b"0.05", b"1e999", 1)), "must be finite"),
-        (edited("manifest.json", lambda b: b.replace(b'"id"', b'"id": 1, "id"', 1)), "names a field twice"),
-        (edited("manifest.json", lambda b: b"[]"), "must be an object"),
-        (edited("card.md", lambda b: b + b"\xff"), "card.md is not UTF-8"),
-        (edited("taxonomy.json", lambda b: b.replace(b'"benign"', b'"nowhere"', 1)), "needs a parent"),
-        (edited("calibration.json", lambda b: b.replace(b'"root": 0.5', b'"root": -1')), "must be from 0"),
-        (edited("calibration.json", lambda b: b.replace(b'"root": 0.5', b'"root": 5e-309')), "must be from 0"),
-        (edited("calibration.json", lambda b: b.replace(b'"root": 0.5', b'"root": ' + HUGE)), "calibration.json holds 1000"),
-        (edited("calibration.json", lambda b: b.replace(b'"root": 0.5', b'"root": 1' + b"0" * 9999)), "must be finite"),
-        (edited("calibration.json", lambda b: b.replace(b"0.35", b"-" + HUGE)), "must be finite"),
-        (edited("calibration.json", lambda b: b"[]"), "^calibration.json lacks"),
-        (edited("taxonomy.json", lambda b: b"[]"), "^taxonomy.json must hold"),
-        (edited("taxonomy.json", lambda b: b.replace(b'"parent": "benign"', b'"parent": ["benign"]', 1)), "id or null"),
-        (edited("taxonomy.json", lambda b: b.replace(b'"benign"', b'[[]]', 1)), "taxonomy.json must be"),
-        (edited("taxonomy.json", lambda b: b'{"levels": [' + b"[" * 90000), "^taxonomy.json is no JSON"),
-        (edited("manifest.json", lambda b: b.replace(b'"format": 1', b'"format": ' + HUGE)), "manifest.json holds 1000"),
-        (edited("manifest.json", lambda b: b.replace(b"0.05", HUGE, 1)), "must be finite"),
-        (edited("manifest.json", lambda b: b.replace(b'"size": 32', b'"size": ' + HUGE)), "must be finite"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale=1e39)), "a normal float32"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale=1e-40)), "a normal float32"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale="1")), "a normal float32"),
-        (small_bundle(lambda m: m["graphs"][0]["outputs"][0].update(scale=[1])), "a normal float32"),
-        (small_bundle(lambda m: m["graphs"].append(m["graphs"][0])), "at most one for each node"),
-        (small_bundle(lambda m: m["graphs"].append({**m["graphs"][0], "given": "melanoma-group"})), "have the same id"),
-        (small_bundle(lambda m: m["graphs"][0].update(labels=[["benign"], [], {}])), "manifest.json lacks"),
-        (small_bundle(lambda m: m["graphs"][1].update(
-            labels=[m["graphs"][1]["given"]], explain=None,
-                outputs=[{**m["graphs"][1]["outputs"][0], "shape": [1, 1]}])), "not below it"),
-        (edited("calibration.json", lambda b: b.replace(b'"root"', b'"roof"')), "'roof', which the model does not have"),
-        (edited("calibration.json", lambda b: b.replace(b'"malignant"', b'"malign"')), "not in the tree"),
-        (edited("calibration.json", lambda b: b.replace(b"0.35", b"35")), "probability from 0 to 1"),
-        (edited("calibration.json", with_offsets(b'"roof": []')), "'roof', which the model does not have"),
-        (edited("calibration.json", with_offsets(b'"root": [0, 1]')), "2 offsets; it has 3 labels"),
-        (edited("calibration.json", with_offsets(b'"root": [0, 1, 101]')), "must be numbers from -100 to 100"),
-        (edited("calibration.json", with_offsets(b'"root": [0, 1, "2"]')), "must be numbers from -100 to 100"),
-        (edited("calibration.json", with_offsets(b'"root": 7')), "^calibration.json lacks"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("data", "message"), bundles.BAD)
 def test_bad_bundles_are_refused_with_the_reason(data, message):
     with pytest.raises(BundleError, match=message):
         read_bundle(data)

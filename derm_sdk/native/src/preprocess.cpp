@@ -179,12 +179,69 @@ void average_row(const uint32_t* sums, const std::vector<Cell>& cells, uint64_t 
     }
 }
 
-}  // namespace
+// --- Rows that are made while they are averaged ----------------------------------------------------------------------
 
-void resize(const uint8_t* pixels, size_t height, size_t width, uint8_t* out, size_t size, Fit fit) {
-    const Axis vertical = make_axis(height, width, fit);
-    const Axis horizontal = make_axis(width, height, fit);
-    const size_t stride = width * channels;
+constexpr size_t rows_per_strip = 16;
+
+// Rows of the photo, a strip at a time. They are asked for from the top down, the last one twice at most.
+class Strip {
+public:
+    Strip(const RowSource& photo, const Axis& vertical, const Axis& horizontal)
+        : photo_(photo), vertical_(vertical), horizontal_(horizontal),
+          pixels_(rows_per_strip * horizontal.count * channels) {}
+
+    size_t stride() const { return horizontal_.count * channels; }
+
+    // Row `first` and those behind it, of the part that is used: where they lie; `end` becomes the one behind the last made.
+    const uint8_t* get(size_t first, size_t& end) {
+        if (first < first_ || first >= end_) {
+            first_ = first;
+            end_ = std::min(first + rows_per_strip, vertical_.count);
+            photo_.rows(vertical_.source + first_, vertical_.source + end_, horizontal_.source, horizontal_.count,
+                        pixels_.data());
+        }
+        end = std::min(end, end_);
+        return pixels_.data() + (first - first_) * stride();
+    }
+
+private:
+    const RowSource& photo_;
+    const Axis &vertical_, &horizontal_;
+    std::vector<uint8_t> pixels_;
+    size_t first_ = 0, end_ = 0;
+};
+
+void add_part(const uint8_t* row, uint16_t weight, size_t length, uint32_t* sums) {
+    for (size_t i = 0; i < length; ++i) {
+        sums[i] += uint32_t{row[i]} * weight;
+    }
+}
+
+// As sum_rows above, of rows that are made on the way.
+void sum_strips(Strip& strip, const Cell& cell, uint16_t whole, size_t length, uint16_t* totals, uint32_t* sums) {
+    std::memset(sums, 0, length * sizeof *sums);
+    if (cell.head_weight != 0) {
+        size_t end = cell.head + 1;
+        add_part(strip.get(cell.head, end), cell.head_weight, length, sums);
+    }
+    for (size_t first = cell.first; first < cell.last;) {
+        size_t end = cell.last;
+        const uint8_t* rows = strip.get(first, end);
+        add_rows(rows, strip.stride(), 0, end - first, length, totals);
+        add_whole_rows(totals, whole, length, sums);
+        first = end;
+    }
+    if (cell.tail_weight != 0) {
+        size_t end = cell.tail + 1;
+        add_part(strip.get(cell.tail, end), cell.tail_weight, length, sums);
+    }
+}
+
+// --- Both -------------------------------------------------------------------------------------------------------------
+
+// `sum` makes the sums of one output row: sum(cell, whole, length, totals, sums).
+template <class SumRows>
+void average(const Axis& vertical, const Axis& horizontal, uint8_t* out, size_t size, SumRows sum) {
     const size_t length = horizontal.count * channels;
     const uint64_t total = uint64_t{vertical.box} * horizontal.box;
     const Quotient quotient(2 * total);
@@ -196,12 +253,35 @@ void resize(const uint8_t* pixels, size_t height, size_t width, uint8_t* out, si
     std::vector<uint16_t> totals(length);
     std::vector<uint32_t> sums(length);
 
-    pixels += vertical.source * stride + horizontal.source * channels;
     for (size_t y = 0; y < size; ++y, out += size * channels) {
         const Cell rows = make_cell(y, vertical, size);
-        sum_rows(pixels, stride, rows, static_cast<uint16_t>(size), length, totals.data(), sums.data());
+        sum(rows, static_cast<uint16_t>(size), length, totals.data(), sums.data());
         average_row(sums.data(), columns, rows.covered, total, quotient, out);
     }
+}
+
+}  // namespace
+
+void resize(const uint8_t* pixels, size_t height, size_t width, uint8_t* out, size_t size, Fit fit) {
+    resize(pixels, width * channels, height, width, out, size, fit);
+}
+
+void resize(const uint8_t* pixels, size_t stride, size_t height, size_t width, uint8_t* out, size_t size, Fit fit) {
+    const Axis vertical = make_axis(height, width, fit), horizontal = make_axis(width, height, fit);
+    pixels += vertical.source * stride + horizontal.source * channels;
+    average(vertical, horizontal, out, size,
+            [=](const Cell& cell, uint16_t whole, size_t length, uint16_t* totals, uint32_t* sums) {
+                sum_rows(pixels, stride, cell, whole, length, totals, sums);
+            });
+}
+
+void resize(const RowSource& photo, size_t height, size_t width, uint8_t* out, size_t size, Fit fit) {
+    const Axis vertical = make_axis(height, width, fit), horizontal = make_axis(width, height, fit);
+    Strip strip(photo, vertical, horizontal);
+    average(vertical, horizontal, out, size,
+            [&](const Cell& cell, uint16_t whole, size_t length, uint16_t* totals, uint32_t* sums) {
+                sum_strips(strip, cell, whole, length, totals, sums);
+            });
 }
 
 // --- Inputs derived from the resized photo ----------------------------------------------------------------------------

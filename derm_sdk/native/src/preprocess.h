@@ -40,6 +40,21 @@ enum class Fit {
 // std::bad_alloc if there is none; `out` is then untouched.
 void resize(const std::uint8_t* pixels, std::size_t height, std::size_t width, std::uint8_t* out, std::size_t size, Fit fit);
 
+// Rows of an upright photo that is not stored as upright RGB, made when they are needed.
+class RowSource {
+public:
+    virtual ~RowSource() = default;
+    // Writes rows first..end-1, columns left..left+count-1, as RGB without gaps.
+    virtual void rows(std::size_t first, std::size_t end, std::size_t left, std::size_t count, std::uint8_t* out) const = 0;
+};
+
+// The same of rows that are made while they are averaged: scratch memory for a few of them, never for all.
+void resize(const RowSource& photo, std::size_t height, std::size_t width, std::uint8_t* out, std::size_t size, Fit fit);
+
+// The same of RGB whose rows are `stride` bytes apart, width * 3 or more.
+void resize(const std::uint8_t* pixels, std::size_t stride, std::size_t height, std::size_t width, std::uint8_t* out,
+            std::size_t size, Fit fit);
+
 // Luma: (9798 R + 19235 G + 3735 B + 16384) >> 15. rgb: count * 3 bytes, out: count bytes.
 void gray(const std::uint8_t* rgb, std::size_t count, std::uint8_t* out);
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from derm_sdk.errors import OptionError
+
+from .check_command import check_command
+from .duplicates_command import duplicates_command
+from .progress import progress_bar as _progress
 
 if TYPE_CHECKING:
     from .duplicates import Clusters
@@ -25,6 +27,10 @@ _PATH = click.Path(path_type=Path)
 @click.group()
 def data() -> None:
     """Import photos, split them without leaks, or draw some to try things out."""
+
+
+data.add_command(check_command)
+data.add_command(duplicates_command)
 
 
 @data.command("import")
@@ -206,18 +212,6 @@ def preview_command(
 
 
 # --- What is shown ----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left on stderr; it goes away when done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _numbers(text: str) -> list[float]:

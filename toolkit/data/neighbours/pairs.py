@@ -24,7 +24,7 @@ KINDS = {
 }
 ALIGNED_WITH = 12  # neighbours of each photo that are laid over it
 LEAST_COSINE = 0.10
-_CHUNK = 8192
+_CHUNK = 2048
 _RECORD = np.dtype(
     [("key", "S64"), ("points", np.uint16), ("correlation", np.float32), ("overlap", np.float32), ("mirrored", np.bool_)]
 )
@@ -84,12 +84,14 @@ def alignments(
     Returns:
         The pairs that have at least LEAST_POINTS points in common.
     """
+    from threadpoolctl import threadpool_limits
+
     store = RecordStore(Path(cache) / f"alignments-{VERSION}", _RECORD) if cache is not None else None
     known = store.read() if store is not None else {}
     keys = [_key(points[a]["key"], points[b]["key"]) for a, b in wanted]
     missing = [place for place, key in enumerate(keys) if key not in known]
     done = len(wanted) - len(missing)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # threads in threads wait
         for start in range(0, len(missing), _CHUNK):
             chunk = missing[start : start + _CHUNK]
             runs = [chunk[at : at + 64] for at in range(0, len(chunk), 64)]

@@ -17,6 +17,10 @@ Single linkage chains: at 0.75 it glued 48 cheeks together. So pairs join cluste
 if the two clusters are alike on average: 0.45 for pairs that stand out, 0.75 for the others; from 0.90 on always. With
 this the largest cluster of the same photos is 8.
 
+Each photo is then laid over its 12 nearest neighbours, as it is and mirrored (`neighbours.geometry`). Where enough points
+agree on one turn, scale and shift, and the pixels agree where the two overlap, they are one picture, or two shots from the
+same side, whatever their cosine: such pairs always join. docs/duplicates.md says what each rule finds.
+
 Exact copies (same pixels) and thumbnails that correlate by 0.98 in any of the 8 turns and mirrorings always join.
 Method "hash" has only these two, at 0.97, and finds far fewer: use it where the ImageNet weights cannot be installed.
 No method finds every leak: patient and lesion ids, where they are known, are worth more than any of this.
@@ -38,7 +42,7 @@ from .descriptors import METHODS, Descriptors, Features, available_method, descr
 from .manifest import Dataset
 from .neighbours.geometry import Alignment
 from .neighbours.pairs import KINDS, Pair, alignments, candidates
-from .neighbours.search import Indices, nearest
+from .neighbours.search import Indices, Neighbours
 
 ALIKE = 0.75
 ALIKE_IF_STANDING_OUT = 0.50
@@ -137,28 +141,35 @@ def cluster(
     thumbnail_pairs = _thumbnail_pairs(descriptors.thumbnails, THUMBNAIL_ALIKE[method])
     if method == "embedding" and len(descriptors.pixels) > 1:
         unit = standardise(descriptors.features)
-        indices, cosines = nearest(unit, _NEIGHBOURS)
+        indices, cosines = Neighbours(unit).nearest(_NEIGHBOURS)
         near = _embedding_pairs(indices, cosines)
-        if len(descriptors.points):
-            aligned = alignments(descriptors.points, candidates(indices, cosines), cache, progress)
-            same_picture = {pair: how for pair, how in aligned.items() if how.same_picture}
-            details["same_picture_pairs"] = len(same_picture)
-            for (a, b), how in same_picture.items():
-                found.take(a, b, "same picture", float(unit[a] @ unit[b]), how)
+        same_picture = _same_pictures(descriptors, candidates(indices, cosines), cache, progress)
+        for (a, b), how in same_picture.items():
+            found.note(a, b, "same picture", float(unit[a] @ unit[b]), how)
         for a, b in thumbnail_pairs:
             found.take(a, b, "same thumbnail", float(unit[a] @ unit[b]))
-        refused = 0
-        for pair in near:
-            joined = _join_if_alike(found.groups, unit, pair)
-            refused += not joined
-            found.note(pair.first, pair.second, "alike", 1 - pair.distance)
-        details |= {"pairs": len(near), "pairs_refused": refused, "cosine": ALIKE, "margin": STANDS_OUT}
-        details |= {"cosine_with_margin": ALIKE_IF_STANDING_OUT}
+        refused = sum(not found.take_if_alike(unit, pair) for pair in near)
+        for a, b in same_picture:  # last: they need no average, and would change it for the others
+            found.groups.join(a, b)
+        details |= {"same_picture_pairs": len(same_picture), "pairs": len(near), "pairs_refused": refused}
+        details |= {"cosine": ALIKE, "margin": STANDS_OUT, "cosine_with_margin": ALIKE_IF_STANDING_OUT}
     else:
         for a, b in thumbnail_pairs:
             found.take(a, b, "same thumbnail")
     details["thumbnail_pairs"] = len(thumbnail_pairs)
     return found.groups.owner, found.pairs(), details
+
+
+def _same_pictures(
+    descriptors: Descriptors,
+    wanted: list[tuple[int, int]],
+    cache: str | os.PathLike[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[tuple[int, int], Alignment]:
+    if not len(descriptors.points):
+        return {}
+    aligned = alignments(descriptors.points, wanted, cache, progress)
+    return {pair: how for pair, how in aligned.items() if how.same_picture}
 
 
 def standardise(features: Features) -> Features:
@@ -202,9 +213,9 @@ def _thumbnail_pairs(thumbnails: NDArray[np.uint8], alike: float) -> list[tuple[
     if len(usable) < 2:
         return []
     chosen = thumbnails[usable]
-    upright, pairs = _correlation_rows(chosen), set()
+    upright, pairs = Neighbours(_correlation_rows(chosen)), set()
     for turned in _eight_turns(chosen):
-        indices, similarity = nearest(upright, 8, _correlation_rows(turned))
+        indices, similarity = upright.nearest(8, queries=_correlation_rows(turned))
         for a, rank in np.argwhere(similarity >= alike):
             b = indices[a, rank]
             pairs.add((int(usable[min(a, b)]), int(usable[max(a, b)])))
@@ -258,7 +269,13 @@ class _Found:
         self.note(a, b, kind, cosine, alignment)
         self.groups.join(a, b)
 
+    def take_if_alike(self, unit: Features, pair: _Pair) -> bool:
+        """Remembers a pair, and joins its groups unless that would chain."""
+        self.note(pair.first, pair.second, "alike", 1 - pair.distance)
+        return _join_if_alike(self.groups, unit, pair)
+
     def pairs(self) -> tuple[Pair, ...]:
+        """The pairs, the surest kind first, each with whether its photos ended up together."""
         owner, rank = self.groups.owner, list(KINDS)
         told = (replace(pair, together=owner[pair.first] == owner[pair.second]) for pair in self._pairs.values())
         return tuple(sorted(told, key=lambda pair: (rank.index(pair.kind), -pair.score, pair.first, pair.second)))

@@ -17,7 +17,8 @@ _STEP = 14  # gray levels from one side of a seam to the other
 _STRAIGHT = 0.85  # the share of a seam's length at which it is seen
 _OTHERWISE = 0.30  # at most, along other lines
 _DARK, _LIT = 30, 70
-_STAINED = 0.35
+_STAINED = 0.6
+_BLANK = 6.0  # gray levels vary less than this in blank space
 
 
 def guesses(pixels: Pixels) -> Iterator[Finding]:
@@ -28,9 +29,9 @@ def guesses(pixels: Pixels) -> Iterator[Finding]:
     size = max(8, round(pixels.shape[1] * scale)), max(8, round(pixels.shape[0] * scale))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    seam = max(_seam(gray), _seam(gray.T))
+    seam, blank = max(_seam(gray), _seam(gray.T))
     if seam >= _STRAIGHT:
-        yield Finding("collage", f"a line along {seam:.0%} of its length", round(seam, 3))
+        yield Finding("wide border" if blank else "collage", f"a line along {seam:.0%} of its length", round(seam, 3))
     disc = _disc(gray)
     if disc > 0:
         yield Finding("dermatoscopic", "bright disc, dark corners", round(disc, 3))
@@ -39,35 +40,39 @@ def guesses(pixels: Pixels) -> Iterator[Finding]:
         yield Finding("histological", f"{stained:.0%} of it pink or violet", round(stained, 3))
     letters = _line_of_letters(gray)
     if letters >= _LETTERS:
-        yield Finding("watermark", f"{letters} shapes like letters in a line", round(min(1.0, letters / 20), 3))
+        yield Finding("watermark or ruler", f"{letters} small shapes in a line", round(min(1.0, letters / 20), 3))
 
 
-def _seam(gray: NDArray[np.uint8]) -> float:
-    """The largest share of the height along which the gray level steps between two neighbouring inner columns."""
-    steps = np.abs(np.diff(gray.astype(np.int16), axis=1)) >= _STEP
-    share = steps.mean(axis=0)
+def _seam(gray: NDArray[np.uint8]) -> tuple[float, bool]:
+    """The largest share of the height along which the gray level steps between two neighbouring inner columns.
+
+    Beside it: whether one of the two sides is blank.
+    """
+    share = (np.abs(np.diff(gray.astype(np.int16), axis=1)) >= _STEP).mean(axis=0)
     low, high = (int(edge * len(share)) for edge in _INNER)
-    inner = share[low:high]
-    if not len(inner) or np.median(share) > _OTHERWISE:
-        return 0.0
-    return float(inner.max())
+    if high <= low or np.median(share) > _OTHERWISE:
+        return 0.0, False
+    place = low + int(share[low:high].argmax())
+    sides = gray[:, : max(1, place - 2)], gray[:, place + 4 :]
+    return float(share[place]), any(each.size > 0 and float(each.std()) < _BLANK for each in sides)
 
 
 def _disc(gray: NDArray[np.uint8]) -> float:
-    """How much darker the brightest corner is than the disc, 0..1; 0 where there is no such disc."""
+    """How much brighter a disc is than the corners around it, 0..1; 0 where there is no such disc."""
     h, w = gray.shape
-    edge = max(2, min(h, w) // 12)
+    edge = max(2, min(h, w) // 14)
     corners = [gray[y, x].mean() for y in (slice(0, edge), slice(-edge, None)) for x in (slice(0, edge), slice(-edge, None))]
-    middle = gray[h // 4 : -h // 4, w // 4 : -w // 4]
-    sides = (gray[h // 3 : -h // 3, w // 8 : w // 4].mean(), gray[h // 3 : -h // 3, -w // 4 : -w // 8].mean())
-    if max(corners) > _DARK or float(np.median(middle)) < _LIT or min(sides) < _LIT:
+    turns = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+    radius = 0.42 * min(h, w)
+    ring = gray[(h / 2 + radius * np.sin(turns)).astype(int), (w / 2 + radius * np.cos(turns)).astype(int)]
+    if max(corners) > _DARK or float(np.mean(ring >= _LIT)) < 0.97:
         return 0.0
-    return float(np.median(middle) - max(corners)) / 255
+    return float(np.median(ring) - max(corners)) / 255
 
 
 def _stained_share(rgb: Pixels) -> float:
     r, g, b = (rgb[..., channel].astype(np.int16) for channel in range(3))
-    return float(((r > g + 20) & (b > g + 12)).mean())
+    return float(((r > g + 25) & (b > g + 20)).mean())
 
 
 _LETTERS = 7

@@ -16,8 +16,9 @@ MEASURED = {
     "almost uniform": "gray levels vary by less than 4 (standard deviation at 64 x 64 pixels)",
 }
 GUESSED = {
+    "wide border": "a straight line parts the picture from blank space",
     "collage": "a straight line parts it from edge to edge, as between pictures set side by side",
-    "watermark": "a line of text seems to be stamped on it",
+    "watermark or ruler": "a line of letters, figures or ticks",
     "dermatoscopic": "a bright disc in dark corners, as through a dermatoscope",
     "histological": "pink and violet as stained tissue is, and skin is not",
 }

@@ -18,7 +18,7 @@ from .store import RecordStore
 
 KINDS = {
     "same pixels": "the same pixels in other bytes",
-    "same picture": "one can be laid over the other: resized, cropped, turned, mirrored, stamped or saved again",
+    "same picture": "one can be laid over the other: a copy, however cropped, turned, mirrored or stamped, or a second shot",
     "same thumbnail": "the same at 16 x 16 pixels",
     "alike": "much alike to the network: another shot, or another patient who looks the same",
 }

@@ -21,32 +21,56 @@ COMPONENTS = 128
 PROBES = 24
 _TRAINED_ON = 100_000
 _BLOCK = 1024
-_RANKED = 128  # queries whose candidates are gathered at once: 128 * 65 * 1280 floats are 43 MB
+_RANKED = 128  # queries whose candidates are gathered at once: 128 * 64 * 1280 floats are 42 MB
 
 
-def nearest(rows: Rows, count: int, others: Rows | None = None) -> tuple[Indices, Rows]:
-    """The most similar rows of each row, itself left out.
+class Neighbours:
+    """Rows that can be asked which of them are nearest.
 
     Args:
-        rows: float32 [n, d], each of length 1: a product is a cosine.
-        count: how many are wanted of each.
-        others: [n, d], searched instead of `rows`; its row i counts as the same thing as row i.
-    Returns:
-        Indices and cosines, each [n, min(count, n - 1)], the most similar first. Above EXACT_UP_TO rows a neighbour may be
-        missed; an index of -1, with a cosine of -1, fills the end of a row for which too few were found.
+        rows: float32 or float16 [n, d], each of length 1, so that a product is a cosine; may be memory-mapped.
     """
-    others = rows if others is None else others
-    count = min(count, len(rows) - 1)
-    if len(rows) <= EXACT_UP_TO:
-        import faiss
 
-        index = faiss.IndexFlatIP(rows.shape[1])
-        index.add(np.ascontiguousarray(others, np.float32))
-        return _search(index, rows, count)
-    return _ranked(build_index(others), rows, others, count)
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.exact = len(rows) <= EXACT_UP_TO
+        self._index = _flat_index(rows) if self.exact else _inverted_index(rows)
+
+    def nearest(self, count: int, places: Indices | None = None, queries: Rows | None = None) -> tuple[Indices, Rows]:
+        """The most similar rows of each row, itself left out.
+
+        Args:
+            count: how many are wanted of each.
+            places: [q], of the rows to ask for; None asks for all.
+            queries: [n, d], other looks of the same rows to ask with, such as mirrored ones; None asks with the rows.
+        Returns:
+            Places and cosines, each [q, min(count, n - 1)], the most similar first. Above EXACT_UP_TO rows a neighbour may
+            be missed; a place of -1, with a cosine of -1, fills the end of a row for which too few were found.
+        """
+        count = min(count, len(self.rows) - 1)
+        places = np.arange(len(self.rows)) if places is None else places
+        queries = self.rows if queries is None else queries
+        found, cosines = np.empty((len(places), count), np.int64), np.empty((len(places), count), np.float32)
+        for at in range(0, len(places), _BLOCK):
+            block = slice(at, at + _BLOCK)
+            asked = np.ascontiguousarray(queries[places[block]], np.float32)
+            found[block], cosines[block] = _without_itself(*self._index.search(asked, count + 1), places[block])
+            if not self.exact:
+                for start in range(at, min(at + _BLOCK, len(places)), _RANKED):
+                    part = slice(start, min(start + _RANKED, at + _BLOCK))
+                    found[part], cosines[part] = _ranked(self.rows, asked[start - at : start - at + _RANKED], found[part])
+        return found, cosines
 
 
-def build_index(rows: Rows) -> Any:
+def _flat_index(rows: Rows) -> Any:
+    import faiss
+
+    index = faiss.IndexFlatIP(rows.shape[1])
+    index.add(np.ascontiguousarray(rows, np.float32))
+    return index
+
+
+def _inverted_index(rows: Rows) -> Any:
     """An inverted index of rows [n, d], in half precision: about 270 bytes a row."""
     import faiss
 
@@ -64,31 +88,16 @@ def build_index(rows: Rows) -> Any:
     return index
 
 
-def _search(index: Any, rows: Rows, count: int, start: int = 0) -> tuple[Indices, Rows]:
-    """What the index finds, without each row itself, whose number is its place plus `start`."""
-    indices, cosines = np.empty((len(rows), count), np.int64), np.empty((len(rows), count), np.float32)
-    for at in range(0, len(rows), _BLOCK):
-        block = np.ascontiguousarray(rows[at : at + _BLOCK], np.float32)
-        found, found_labels = index.search(block, count + 1)
-        own = found_labels == np.arange(start + at, start + at + len(block))[:, None]
-        own[:, -1] |= ~own.any(axis=1)  # copies of it filled the list: the last one goes
-        kept = np.where(~own)
-        indices[at : at + _BLOCK] = found_labels[kept].reshape(len(block), count)
-        cosines[at : at + _BLOCK] = found[kept].reshape(len(block), count)
-    return indices, cosines
+def _without_itself(cosines: Rows, labels: Indices, own: Indices) -> tuple[Indices, Rows]:
+    itself = labels == own[:, None]
+    itself[:, -1] |= ~itself.any(axis=1)  # copies of it filled the list: the last one goes
+    shape = len(labels), labels.shape[1] - 1
+    return labels[~itself].reshape(shape), cosines[~itself].reshape(shape)
 
 
-def _ranked(index: Any, rows: Rows, others: Rows, count: int) -> tuple[Indices, Rows]:
-    indices, cosines = np.empty((len(rows), count), np.int64), np.empty((len(rows), count), np.float32)
-    for start in range(0, len(rows), 16 * _BLOCK):
-        block = rows[start : start + 16 * _BLOCK]
-        labels, _ = _search(index, block, count, start)
-        for at in range(0, len(block), _RANKED):
-            part = labels[at : at + _RANKED]
-            exact = np.einsum("qd,qkd->qk", block[at : at + _RANKED], others[np.maximum(part, 0)], dtype=np.float32)
-            exact[part < 0] = -1
-            order = np.argsort(-exact, axis=1, kind="stable")
-            place = slice(start + at, start + at + len(part))
-            indices[place] = np.take_along_axis(part, order, axis=1)
-            cosines[place] = np.take_along_axis(exact, order, axis=1)
-    return indices, cosines
+def _ranked(rows: Rows, asked: Rows, found: Indices) -> tuple[Indices, Rows]:
+    """What an inverted index found, in the order of the exact cosines."""
+    exact = np.einsum("qd,qkd->qk", asked, np.asarray(rows[np.maximum(found, 0)], np.float32))
+    exact[found < 0] = -1
+    order = np.argsort(-exact, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(exact, order, axis=1)

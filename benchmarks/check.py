@@ -9,6 +9,7 @@ changes little. The commands themselves use all cores.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from pathlib import Path
@@ -51,7 +52,7 @@ def main() -> None:
         print(f"{name:36} {1 / each:7.0f} photos/s   {each / plain:5.1f} times the reading")
     points = [describe_points(read_image(path), "x") for path in paths[:40]]
     start = time.process_time()
-    for first, second in zip(points, points[1:], strict=False):
+    for first, second in itertools.pairwise(points):
         align(first, second)
     print(f"laying one photo over another: {1000 * (time.process_time() - start) / (len(points) - 1):.1f} ms")
 

@@ -3,9 +3,9 @@
     python benchmarks/duplicates.py DATA [--copies 60] [--photos 0] [--work FOLDER]
 
 DATA is an imported data set. Copies of some of its photos, each changed in one known way, are planted among all of them, and
-near duplicates are sought in the whole. Recall is the share of copies in the cluster of their original; "as pairs" those that
-were found as a pair with it. Precision of what was found about the copies is the share of a planted copy's pairs that lead to
-its original, to another copy of it, or to a photo that is in the original's cluster without any copies planted.
+near duplicates are sought in the whole. "Together" is the share of copies in the cluster of their original, "as pairs" of those
+found as a pair with it, "laid over" of those known to be one picture. Precision is the share of a planted copy's pairs that
+lead to its original, or to a photo that is in the original's cluster without any copies planted.
 With --photos N the set is filled up to N by more copies: time and peak memory at that size. The work folder keeps what was
 described, so that an interrupted run goes on.
 """
@@ -146,8 +146,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         before = find_clusters(dataset, "embedding", work / "descriptors")
-        print(f"{len(dataset.photos):,} photos as they are: {sum(n for n in before.sizes if n > 1):,} in clusters, the largest "
-              f"{before.sizes[0]}; {before.details}")  # fmt: skip
+        inside = sum(size for size in before.sizes if size > 1)
+        print(f"{len(dataset.photos):,} photos as they are: {inside:,} in clusters, the largest {before.sizes[0]}")
+        print(before.details, flush=True)
         larger, planted = plant(dataset, work / "copies", options.copies, options.photos)
         start, spent = time.perf_counter(), time.process_time()
         after = find_clusters(larger, "embedding", work / "descriptors")

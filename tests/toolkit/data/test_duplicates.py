@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from derm_sdk.errors import OptionError
-from derm_toolkit.data import descriptors, duplicates
+from derm_toolkit.data import descriptors
 from derm_toolkit.data.descriptors import Descriptors, available_method, describe
 from derm_toolkit.data.duplicates import cluster, connected, find_clusters
 from derm_toolkit.data.importers import import_table

@@ -1,4 +1,4 @@
-"""What a photo looks like, guessed by a few plain rules on a small copy. They are hints to look, and say how plain they are."""
+"""What a photo looks like, guessed by a few plain rules on a small copy: hints to look, which say how plain they are."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _empty(rows: Sequence[Mapping[str, str]], levels: Sequence[str]) -> dict[str
 def _parents(rows: Sequence[tuple[int, Mapping[str, str]]], levels: Sequence[str]) -> list[dict[str, Any]]:
     """Labels with more than one parent, the rarer parent's rows named: in a strict tree there are none."""
     conflicts = []
-    for above, level in zip(levels, levels[1:], strict=False):
+    for above, level in pairwise(levels):
         parents: dict[str, dict[str, list[int]]] = {}
         for number, row in rows:
             if row[level] and row[above]:

@@ -1,8 +1,8 @@
 """Records about photos on disk, in chunks that are memory-mapped: what was computed once is not computed again.
 
 A chunk is a .npy file of a structured array whose field `key` says what a record is about; its name is the SHA-256 of its
-bytes, so that a damaged, cut or foreign file is known by its name, ignored, and its records computed again. Chunks are written
-whole, never changed, and may be added by several processes at once.
+bytes, so that a damaged, cut or foreign file is known by its name, ignored, and its records computed again. Chunks are
+written whole, never changed, and may be added by several processes at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class RecordStore:
 
     def read(self) -> dict[str, Any]:
         """Key -> record (np.void), backed by the files: nothing is in memory until it is looked at."""
-        return {bytes(key).decode("ascii", "replace"): chunk[i] for chunk in self._chunks() for i, key in enumerate(chunk["key"])}
+        return {
+            bytes(key).decode("ascii", "replace"): chunk[i] for chunk in self._chunks() for i, key in enumerate(chunk["key"])
+        }
 
     def write(self, records: NDArray[Any]) -> None:
         """Adds a chunk of records [n], of this store's dtype."""

@@ -70,7 +70,7 @@ def _label_errors(folder: Path, dataset: Dataset) -> LabelErrors | None:
     from .check.label_errors import suspect_labels
     from .descriptors import available_method, describe
     from .duplicates import find_clusters
-    from .progress import progress_bar
+    from .progress import progress_bars
 
     if available_method() != "embedding":
         click.echo(
@@ -80,7 +80,7 @@ def _label_errors(folder: Path, dataset: Dataset) -> LabelErrors | None:
         )
         return None
     cache = folder / "descriptors"
-    with progress_bar("Describing photos") as describing, progress_bar("Laying photos over each other") as aligning:
+    with progress_bars("Describing photos", "Laying photos over each other") as (describing, aligning):
         clusters = find_clusters(dataset, "embedding", cache, describing, aligning)
     features = describe(dataset, "embedding", cache).features
     return suspect_labels(dataset, features, [clusters.names[photo.digest] for photo in dataset.photos])

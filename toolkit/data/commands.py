@@ -132,7 +132,7 @@ def split_command(
     dataset = read_dataset(folder)
     kept = read_split(kept_from / "splits.csv", read_dataset(kept_from)) if kept_from is not None else None
     with _progress("Comparing photos") as progress:
-        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress)
+        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress, progress)
     _print_clusters(clusters, asked=duplicates)
     made = (
         [make_split(dataset, clusters, shares, seed, kept)] if folds is None else make_folds(dataset, clusters, folds, seed)

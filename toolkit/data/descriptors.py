@@ -93,9 +93,10 @@ def describe(
                 progress(done + start + filled, len(dataset.photos))
         if store is not None:
             store.write(records)
-        known.update((photo.digest, record) for photo, record in zip(chunk, records, strict=True))
+        else:
+            known.update((photo.digest, record) for photo, record in zip(chunk, records, strict=True))
     if store is not None and missing:
-        known = store.read()  # the same records, but on disk instead of in memory
+        known = store.read()
     found = [known[photo.digest] for photo in dataset.photos]
     return Descriptors(
         tuple(record["pixels"].decode() for record in found),

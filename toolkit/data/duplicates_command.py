@@ -33,12 +33,12 @@ def duplicates_command(folder: Path, method: str, output: Path | None, with_phot
     from .duplicates import find_clusters
     from .manifest import read_dataset
     from .neighbours.findings import CLUSTER_COLUMNS, PAIR_COLUMNS, cluster_rows, clusters_of, pair_rows
-    from .progress import progress_bar
+    from .progress import progress_bars
     from .table import table_bytes
 
     output = output or folder / "duplicates"
     dataset = read_dataset(folder)
-    with progress_bar("Describing photos") as describing, progress_bar("Laying photos over each other") as aligning:
+    with progress_bars("Describing photos", "Laying photos over each other") as (describing, aligning):
         found = find_clusters(dataset, method, folder / "descriptors", describing, aligning)
     clusters = clusters_of(dataset, found)
     page = duplicates_page(dataset, found, clusters, folder.name, most, with_photos=with_photos)

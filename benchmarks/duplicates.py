@@ -4,8 +4,8 @@
 
 DATA is an imported data set. Copies of some of its photos, each changed in one known way, are planted among all of them, and
 near duplicates are sought in the whole. "Together" is the share of copies in the cluster of their original, "as pairs" of
-those found as a pair with it, "laid over" of those known to be one picture. Precision is the share of a planted copy's pairs that
-lead to its original, or to a photo that is in the original's cluster without any copies planted.
+those found as a pair with it, "laid over" of those known to be one picture. Precision is the share of a planted copy's pairs
+that lead to its original, or to a photo that is in the original's cluster without any copies planted.
 With --photos N the set is filled up to N by more copies: time and peak memory at that size. The work folder keeps what was
 described, so that an interrupted run goes on.
 """

@@ -20,7 +20,7 @@ from ..manifest import Dataset
 
 FOLDS = 5
 COMPONENTS = 128
-DECAY = 0.01  # 1 / C of the logistic regression; see docs/check.md
+STRENGTH = 0.01  # C of the logistic regression: strong decay, since there are few photos a condition
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _held_out(features: NDArray[np.float32], given: NDArray[Any], groups: NDArra
     rows = (rows / rows.std()).astype(np.float32)
     probabilities = np.full((len(rows), count), 1e-6)
     for fitted, judged in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(rows, given, groups):
-        model = LogisticRegression(C=DECAY, max_iter=300).fit(rows[fitted], given[fitted])
+        model = LogisticRegression(C=STRENGTH, max_iter=300).fit(rows[fitted], given[fitted])
         probabilities[np.ix_(judged, model.classes_)] += model.predict_proba(rows[judged])
     return probabilities / probabilities.sum(axis=1, keepdims=True)
 

@@ -70,7 +70,7 @@ def describe(
 
     Args:
         dataset: whose photos.
-        method: "embedding" (thumbnail and features; about 60 photos a second and core) or "hash" (thumbnail alone).
+        method: "embedding" (all of them; about 30 photos a second and core) or "hash" (thumbnail alone).
         cache: a folder for the chunks; None keeps nothing.
         progress: called with (photos done, photos in all).
     Raises:

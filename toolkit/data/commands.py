@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +9,11 @@ import click
 
 from derm_sdk.errors import OptionError
 
+from .check_command import check_command
 from .download.commands import download_command
+from .duplicates_command import duplicates_command
 from .prepare_command import prepare_command
+from .progress import progress_bar
 from .split_commands import export_command, split_command, stats_command, verify_command
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def data() -> None:
 
 
 data.add_command(download_command)
+data.add_command(check_command)
+data.add_command(duplicates_command)
 
 
 @data.command("import")
@@ -75,7 +78,7 @@ def import_command(
     if photo_folder is None and not table.is_dir():
         raise OptionError(f"--photos must name the folder with the photos of {table.name}; only a folder needs none.")
     tree = read_taxonomy(taxonomy) if taxonomy else None
-    with _progress("Opening photos") as progress:
+    with progress_bar("Opening photos") as progress:
         dataset, report = import_table(
             table,
             photo_folder,
@@ -106,7 +109,7 @@ def synth_command(folder: Path, photos: int, seed: int, size: int) -> None:
     """
     from .synth import make_photos
 
-    with _progress("Drawing") as progress:
+    with progress_bar("Drawing") as progress:
         table = make_photos(folder, photos, seed, size, progress)
     click.echo(
         f"{photos:,} drawn photos in {folder}. Next: derm-toolkit data import {table} --photos {folder / 'photos'} -o DATA"
@@ -162,18 +165,6 @@ def preview_command(
 
 
 # --- What is shown ----------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left on stderr; it goes away when done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_report(report: ImportReport) -> None:

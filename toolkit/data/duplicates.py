@@ -17,6 +17,10 @@ Single linkage chains: at 0.75 it glued 48 cheeks together. So pairs join cluste
 if the two clusters are alike on average: 0.45 for pairs that stand out, 0.75 for the others; from 0.90 on always. With
 this the largest cluster of the same photos is 8.
 
+Each photo is then laid over its 12 nearest neighbours, as it is and mirrored (`neighbours.geometry`). Where enough points
+agree on one turn, scale and shift, and the pixels agree where the two overlap, they are one picture, or two shots from the
+same side, whatever their cosine: such pairs always join. docs/duplicates.md says what each rule finds.
+
 Exact copies (same pixels) and thumbnails that correlate by 0.98 in any of the 8 turns and mirrorings always join.
 Method "hash" has only these two, at 0.97, and finds far fewer: use it where the ImageNet weights cannot be installed.
 No method finds every leak: patient and lesion ids, where they are known, are worth more than any of this.
@@ -26,7 +30,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +40,9 @@ from derm_sdk.errors import OptionError, closest
 
 from .descriptors import METHODS, Descriptors, Features, available_method, describe
 from .manifest import Dataset
+from .neighbours.geometry import Alignment
+from .neighbours.pairs import KINDS, Pair, alignments, candidates
+from .neighbours.search import Indices, Neighbours
 
 ALIKE = 0.75
 ALIKE_IF_STANDING_OUT = 0.50
@@ -46,8 +53,6 @@ THUMBNAIL_ALIKE = {"embedding": 0.98, "hash": 0.97}
 FLATTEST = 4.0  # thumbnails whose gray levels vary less (standard deviation) resemble everything
 _NEIGHBOURS = 64  # pairs looked at per photo: memory grows with n, not n * n
 _CROWD = slice(10, 30)  # ranks of the neighbours that say how crowded it is around a photo
-_BLOCK = 1024
-_BLOCK_VALUES = 1 << 24  # 64 MB of cosines at once
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ class Clusters:
         method: "embedding", "hash" or "none".
         names: photo digest -> name of its cluster (16 hex digits of its first digest).
         details: thresholds and counts, JSON-ready.
+        pairs: what was found, the surest kind first; also pairs that were not joined, so that no cluster is a chain.
     """
 
     method: str
     names: Mapping[str, str]
     details: Mapping[str, Any] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def sizes(self) -> list[int]:
@@ -78,6 +85,7 @@ def find_clusters(
     method: str = "auto",
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    aligning: Callable[[int, int], None] | None = None,
 ) -> Clusters:
     """Finds near duplicates.
 
@@ -86,6 +94,7 @@ def find_clusters(
         method: "embedding", "hash", "none" (every photo alone), or "auto" (embedding where it is installed, else hash).
         cache: folder for the descriptors, see `descriptors.describe`.
         progress: called with (photos described, photos in all).
+        aligning: called with (pairs of photos laid over each other, pairs in all).
     Raises:
         OptionError: an unknown method.
         WeightsError: "embedding" without the ImageNet weights.
@@ -98,34 +107,69 @@ def find_clusters(
         return Clusters("none", {digest: digest[:16] for digest in digests})
     method = available_method() if method == "auto" else method
     descriptors = describe(dataset, method, cache, progress)
-    owners, details = cluster(descriptors, method)
+    owners, pairs, details = cluster(descriptors, method, cache, aligning)
     first: dict[int, str] = {}
     for owner, digest in sorted(zip(owners, digests, strict=True)):
         first.setdefault(owner, digest[:16])
-    return Clusters(method, {digest: first[owner] for owner, digest in zip(owners, digests, strict=True)}, details)
+    names = {digest: first[owner] for owner, digest in zip(owners, digests, strict=True)}
+    return Clusters(method, names, details, pairs)
 
 
-def cluster(descriptors: Descriptors, method: str) -> tuple[list[int], dict[str, Any]]:
+def cluster(
+    descriptors: Descriptors,
+    method: str,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[int], tuple[Pair, ...], dict[str, Any]]:
     """Joins the photos whose descriptors say that they belong together.
 
+    Args:
+        descriptors: of `descriptors.describe`.
+        method: that they were made by.
+        cache: folder for the alignments; None keeps nothing.
+        progress: called with (pairs aligned, pairs to align).
     Returns:
-        For each photo a number that is the same within a cluster, and the counts and thresholds that led there.
+        For each photo a number that is the same within a cluster; the pairs, the surest kind first; and the counts and
+        thresholds that led there.
     """
-    groups = _Groups(len(descriptors.pixels))
+    found = _Found(len(descriptors.pixels))
     same: dict[str, int] = {}
     for index, pixels in enumerate(descriptors.pixels):
-        groups.join(same.setdefault(pixels, index), index)
+        if same.setdefault(pixels, index) != index:
+            found.take(same[pixels], index, "same pixels")
+    details: dict[str, Any] = {"same_pixels": len(descriptors.pixels) - len(same)}
     thumbnail_pairs = _thumbnail_pairs(descriptors.thumbnails, THUMBNAIL_ALIKE[method])
-    for a, b in thumbnail_pairs:
-        groups.join(a, b)
-    details: dict[str, Any] = {"same_pixels": len(descriptors.pixels) - len(same), "thumbnail_pairs": len(thumbnail_pairs)}
     if method == "embedding" and len(descriptors.pixels) > 1:
         unit = standardise(descriptors.features)
-        pairs = _embedding_pairs(unit)
-        refused = sum(not _join_if_alike(groups, unit, pair) for pair in pairs)
-        details |= {"pairs": len(pairs), "pairs_refused": refused, "cosine": ALIKE, "margin": STANDS_OUT}
-        details |= {"cosine_with_margin": ALIKE_IF_STANDING_OUT}
-    return groups.owner, details
+        indices, cosines = Neighbours(unit).nearest(_NEIGHBOURS)
+        near = _embedding_pairs(indices, cosines)
+        same_picture = _same_pictures(descriptors, candidates(indices, cosines), cache, progress)
+        for (a, b), how in same_picture.items():
+            found.note(a, b, "same picture", float(unit[a] @ unit[b]), how)
+        for a, b in thumbnail_pairs:
+            found.take(a, b, "same thumbnail", float(unit[a] @ unit[b]))
+        refused = sum(not found.take_if_alike(unit, pair) for pair in near)
+        for a, b in same_picture:  # last: they need no average, and would change it for the others
+            found.groups.join(a, b)
+        details |= {"same_picture_pairs": len(same_picture), "pairs": len(near), "pairs_refused": refused}
+        details |= {"cosine": ALIKE, "margin": STANDS_OUT, "cosine_with_margin": ALIKE_IF_STANDING_OUT}
+    else:
+        for a, b in thumbnail_pairs:
+            found.take(a, b, "same thumbnail")
+    details["thumbnail_pairs"] = len(thumbnail_pairs)
+    return found.groups.owner, found.pairs(), details
+
+
+def _same_pictures(
+    descriptors: Descriptors,
+    wanted: list[tuple[int, int]],
+    cache: str | os.PathLike[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[tuple[int, int], Alignment]:
+    if not len(descriptors.points):
+        return {}
+    aligned = alignments(descriptors.points, wanted, cache, progress)
+    return {pair: how for pair, how in aligned.items() if how.same_picture}
 
 
 def standardise(features: Features) -> Features:
@@ -148,9 +192,8 @@ class _Pair:
     stands_out: bool = field(compare=False)
 
 
-def _embedding_pairs(unit: Features) -> list[_Pair]:
-    indices, cosines = _nearest(unit, unit, _NEIGHBOURS)
-    crowd = np.full(len(unit), np.inf, np.float32)  # too few photos to say: nothing stands out
+def _embedding_pairs(indices: Indices, cosines: Features) -> list[_Pair]:
+    crowd = np.full(len(indices), np.inf, np.float32)  # too few photos to say: nothing stands out
     if cosines.shape[1] >= _CROWD.stop:
         crowd = cosines[:, _CROWD].mean(axis=1)
     margins = cosines - np.maximum(crowd[:, None], crowd[indices])
@@ -170,9 +213,9 @@ def _thumbnail_pairs(thumbnails: NDArray[np.uint8], alike: float) -> list[tuple[
     if len(usable) < 2:
         return []
     chosen = thumbnails[usable]
-    upright, pairs = _correlation_rows(chosen), set()
+    upright, pairs = Neighbours(_correlation_rows(chosen)), set()
     for turned in _eight_turns(chosen):
-        indices, similarity = _nearest(upright, _correlation_rows(turned), 8)
+        indices, similarity = upright.nearest(8, queries=_correlation_rows(turned))
         for a, rank in np.argwhere(similarity >= alike):
             b = indices[a, rank]
             pairs.add((int(usable[min(a, b)]), int(usable[max(a, b)])))
@@ -192,27 +235,6 @@ def _correlation_rows(images: NDArray[np.uint8]) -> Features:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _nearest(rows: Features, others: Features, count: int) -> tuple[NDArray[np.int64], Features]:
-    """The most similar others of each row, itself left out, by blocks of the product.
-
-    Returns:
-        Indices and similarities, each [n, min(count, n - 1)], the most similar first.
-    """
-    n = len(rows)
-    count = min(count, n - 1)
-    indices, similarity = np.empty((n, count), np.int64), np.empty((n, count), np.float32)
-    height = max(16, min(_BLOCK, _BLOCK_VALUES // n))
-    for start in range(0, n, height):
-        block = rows[start : start + height] @ others.T
-        block[np.arange(len(block)), np.arange(start, start + len(block))] = -np.inf
-        best = np.argpartition(block, n - count, axis=1)[:, n - count :]
-        values = np.take_along_axis(block, best, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        indices[start : start + height] = np.take_along_axis(best, order, axis=1)
-        similarity[start : start + height] = np.take_along_axis(values, order, axis=1)
-    return indices, similarity
-
-
 # --- Joining ----------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +251,34 @@ class _Groups:
             for member in self.members[gone]:
                 self.owner[member] = kept
             self.members[kept] += self.members.pop(gone)
+
+
+class _Found:
+    """The pairs found so far, each under the first kind that it was found as, and the groups that they make."""
+
+    def __init__(self, count: int) -> None:
+        self.groups = _Groups(count)
+        self._pairs: dict[tuple[int, int], Pair] = {}
+
+    def note(self, a: int, b: int, kind: str, cosine: float | None = None, alignment: Alignment | None = None) -> None:
+        """Remembers a pair without joining it."""
+        self._pairs.setdefault((a, b), Pair(a, b, kind, cosine, alignment))
+
+    def take(self, a: int, b: int, kind: str, cosine: float | None = None, alignment: Alignment | None = None) -> None:
+        """Remembers a pair and joins its groups."""
+        self.note(a, b, kind, cosine, alignment)
+        self.groups.join(a, b)
+
+    def take_if_alike(self, unit: Features, pair: _Pair) -> bool:
+        """Remembers a pair, and joins its groups unless that would chain."""
+        self.note(pair.first, pair.second, "alike", 1 - pair.distance)
+        return _join_if_alike(self.groups, unit, pair)
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs, the surest kind first, each with whether its photos ended up together."""
+        owner, rank = self.groups.owner, list(KINDS)
+        told = (replace(pair, together=owner[pair.first] == owner[pair.second]) for pair in self._pairs.values())
+        return tuple(sorted(told, key=lambda pair: (rank.index(pair.kind), -pair.score, pair.first, pair.second)))
 
 
 def _join_if_alike(groups: _Groups, unit: Features, pair: _Pair) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .progress import progress_bar
+
 
 @click.command("prepare")
 @click.argument("folder", metavar="DATA", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -24,7 +26,6 @@ def prepare_command(
     kept; the same bytes come out of one worker and of many. Machines must see DATA and its photos in the same place.
     """
     from ..training.config import find_config, read_config
-    from .commands import _progress
     from .manifest import read_dataset
     from .prepare import Recipe, prepare_descriptors, prepare_shards
 
@@ -38,11 +39,11 @@ def prepare_command(
         shape = config.preprocessing
         for margin, kind in ((None, "as the device sees them"), (config.augmentation.margin, "for augmentation")):
             recipe = Recipe(place, dataset.digest, shape.size, shape.fit, shape.decode, margin, root)
-            with _progress("Shards") as tick:
+            with progress_bar("Shards") as tick:
                 count = prepare_shards(recipe, workers, scheduler, tick)
             click.echo(f"{len(dataset.photos):,} photos {kind}: {count:,} shards in {recipe.cache().folder}.")
     if duplicates is not None:
         recipe = Recipe(place, dataset.digest, 64, "stretch")
-        with _progress("Descriptors") as tick:
+        with progress_bar("Descriptors") as tick:
             count = prepare_descriptors(recipe, duplicates, workers, scheduler, tick)
         click.echo(f"{count:,} photos described in {folder / 'descriptors'}.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from derm_sdk.errors import OptionError
+
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,8 +138,8 @@ def split_command(
         check_free(tree)
     dataset = read_dataset(folder)
     given = _given(wish, dataset)
-    with _progress("Comparing photos") as progress:
-        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress)
+    with progress_bar("Comparing photos") as progress:
+        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress, progress)
     print_clusters(clusters, asked=duplicates)
     made = _make(wish, given, dataset, clusters, shares, seed)
     for path, result in zip(paths, made, strict=True):
@@ -171,8 +172,8 @@ def verify_command(context: click.Context, folder: Path, path: Path | None, dupl
 
     dataset = read_dataset(folder)
     split = read_split(path or folder / "splits.csv", dataset, allow_leaks=True)
-    with _progress("Comparing photos") as progress:
-        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress)
+    with progress_bar("Comparing photos") as progress:
+        clusters = find_clusters(dataset, duplicates, folder / "descriptors", progress, progress)
     found = verify_split(split, dataset, clusters)
     if as_json:
         click.echo(json.dumps(found, indent=1))
@@ -277,20 +278,12 @@ def _make(
 def _export(split: Split, dataset: Dataset, tree: Path, *, copy: bool) -> None:
     from .folders import export_folders
 
-    with _progress("Copying" if copy else "Linking") as progress:
+    with progress_bar("Copying" if copy else "Linking") as progress:
         counts = export_folders(split, dataset, tree, copy=copy, progress=progress)
     click.echo(f"{tree}: " + ", ".join(f"{count:,} {side}" for side, count in counts.items()) + ".")
 
 
 # --- What is shown ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    from .commands import _progress as progress
-
-    with progress(title) as tick:
-        yield tick
 
 
 def _console() -> Console:

@@ -58,7 +58,7 @@ def _sheet(sources: Sources, dataset: Dataset, answers: LevelAnswers) -> Html:
             continue
         true, said = answers.nodes[answers.truth[row]].name, answers.nodes[answers.predicted[row]].name
         probability = f"{answers.confidence[row]:.2f}"
-        data, width, height = _small_copy(dataset, photo.file)
+        data, width, height = small_copy(dataset, photo.file)
         words = f"Photo of {true}, which the model calls {said}"
         tiles.append(
             figure(
@@ -71,7 +71,8 @@ def _sheet(sources: Sources, dataset: Dataset, answers: LevelAnswers) -> Html:
     return join(tag("h3", answers.level.capitalize()), tag("div", tiles, class_="photos"))
 
 
-def _small_copy(dataset: Dataset, file: str) -> tuple[str, int, int]:
+def small_copy(dataset: Dataset, file: str) -> tuple[str, int, int]:
+    """A photo without its metadata, at most SIDE pixels: the Base64 of a JPEG, its width and its height."""
     from PIL import Image
 
     picture = Image.fromarray(read_image(dataset.photo_folder / file))

@@ -74,7 +74,8 @@ def int8_graph(model: keras.Model, recipe: Recipe, sources: Sources) -> tuple[by
     if not recipe.float_layers:
         return graph, ()
     rows = layer_errors(reference, graph, lambda: islice(sources.correction(), _COMPARED), _MATCHED)
-    worst = worst_layers(rows, recipe.float_layers, tuple(exact))
+    inner = [name for name in exact if not _reads_an_input(folded, folded.get_layer(name))]
+    worst = worst_layers(rows, recipe.float_layers, inner)
     for name in worst:
         folded.get_layer(name).set_weights(exact[name])
     measured = _measured(folded, recipe, representative)
@@ -104,6 +105,14 @@ def _round(folded: keras.Model, recipe: Recipe, photos: Batches) -> None:
         correct_biases(folded, photos(), kernels)
     else:
         put_kernels(folded, kernels)
+
+
+def _reads_an_input(folded: keras.Model, layer: keras.Layer) -> bool:
+    """Whether a layer reads the skin type as it comes in; in floats, it would take the input along."""
+    tensor = layer.input
+    while isinstance(tensor._keras_history.operation, keras.layers.Rescaling):
+        tensor = tensor._keras_history.operation.input
+    return len(tensor.shape) == 2 and any(tensor is each for each in folded.inputs)
 
 
 def _batches(folded: keras.Model, photos: Photos) -> Batches:

@@ -77,7 +77,7 @@ def test_when_no_recipe_keeps_them_nothing_is_written_and_force_marks_the_best(f
     out = tmp_path / "flat.derm"
     words = [flat_run.folder, "-o", out, "--auto", "--min-agreement", "0", "--max-divergence", "0"]
     code, said = convert(*words)
-    assert code == 1 and "None of 2 recipes keeps the limits" in said and not os.listdir(tmp_path)
+    assert code == 1 and "None of 2 recipes keeps the limits" in said and not os.listdir(tmp_path), said
     code, said = convert(*words, "--force")
     assert code == 0, said
     trials = json.loads(read_bundle(out).attachments["parity.json"])["trials"]

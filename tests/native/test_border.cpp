@@ -212,7 +212,8 @@ int main(int argc, char** argv) {
         results(classifier);
     }
     derm_close(classifier);
-    if (std::getenv("DERM_LITERT") != nullptr) {
+    const char* litert = std::getenv("DERM_LITERT");
+    if (litert != nullptr && *litert != '\0') {
         running();
     }
     return failures == 0 ? 0 : 1;

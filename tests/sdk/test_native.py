@@ -198,7 +198,7 @@ def test_the_java_machine_answers_as_python_byte_for_byte(build, pictures, tmp_p
 
 def test_gray_of_yuv_without_colour_is_its_luma():
     y = np.arange(256, dtype=np.uint8)
-    rgb = camera_pixels([y, np.full(128, 128, np.uint8)], 256, 1, "nv12")
+    rgb = camera_pixels([y, np.full(256, 128, np.uint8)], 256, 1, "nv12")
     assert np.array_equal(rgb[0], np.repeat(y[:, None], 3, axis=1))
 
 

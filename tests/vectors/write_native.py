@@ -25,6 +25,7 @@ from derm_sdk.bundle import Bundle
 from derm_sdk.calibration import quality_measures, quality_problems
 from derm_sdk.classifier import Classifier
 from derm_sdk.files import write_text
+from derm_sdk.image import Decoded
 from derm_sdk.routing import composed, run_graphs
 from derm_sdk.runtime import real_values
 
@@ -205,7 +206,7 @@ class Outputs(Classifier):
         measures = quality_measures(rgb, logits[self.composition.root.graph])
         assert quality_problems(measures, self.calibration.quality) is not None
         pixels = np.broadcast_to(np.uint8(0), (height, width, 3))
-        result = self._told(pixels, rgb, logits, skin_type, routing)
+        result = self._told(Decoded(pixels, width, height), rgb, logits, skin_type, routing)
         return result, nodes, list(logits)
 
 

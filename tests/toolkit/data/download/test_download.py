@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -387,7 +388,9 @@ def test_ctrl_c_keeps_what_is_here_and_says_how_to_go_on(tmp_path: Path) -> None
     arguments = ["data", "download", str(table), "-o", str(tmp_path / "out"), "--allow-private", "--delay", "0"]
     with serving(host):
         command = [sys.executable, "-c", "from derm_toolkit.cli import main; main()", *arguments, "--mirror", host.url]
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # A test run in the background ignores the signal, and its children would, too.
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
         while len(host.asked) < 10 and run.poll() is None:
             time.sleep(0.01)
         os.kill(run.pid, signal.SIGINT)

@@ -3,8 +3,8 @@
     python benchmarks/without_relatives.py RUN...
 
 A split is as clean as the search it was made with. This looks for near duplicates anew, over the whole data set, and judges
-each run (after `derm-toolkit evaluate RUN`) on all of its test photos, and on those with no relative among the photos that it
-was trained, chosen or calibrated on. RUN:FILE.npz takes another evaluation of the run, such as that of its int8 bundle.
+each run (after `derm-toolkit evaluate RUN`) on all of its test photos, and on those with no relative among the photos that
+it was trained, chosen or calibrated on. RUN:FILE.npz takes another evaluation of the run, such as that of its int8 bundle.
 """
 
 from __future__ import annotations

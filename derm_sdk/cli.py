@@ -293,12 +293,12 @@ def _without_greeting() -> Iterator[None]:
 
 
 def _summary(bundle: Bundle) -> str:
-    manifest, taxonomy = bundle.manifest, bundle.taxonomy
+    manifest, taxonomy, shape = bundle.manifest, bundle.taxonomy, bundle.preprocessing
     lines = [
         f"{manifest['name']}, version {manifest['version']} ({manifest['kind']}), made with {manifest['created_with']}",
         f"sha256 of the manifest: {bundle.digest}",
-        f"size: {bundle.size_bytes / 1e6:.2f} MB in {len(bundle.graphs)} graphs",
-        f"photos: {bundle.preprocessing.fit} to {bundle.preprocessing.size} x {bundle.preprocessing.size}",
+        f"size: {bundle.size_bytes / 1e6:.2f} MB in {len(bundle.graphs)} graph{'s' * (len(bundle.graphs) != 1)}",
+        f"photos: {shape.fit} to {shape.size} x {shape.size}{', large JPEGs decoded at less' * (shape.decode == 'reduced')}",
         "skin type: " + ("used where it is given" if bundle.takes_skin_type else "not used; it is recorded with the result"),
         "labels: " + ", ".join(f"{len(taxonomy.at(level))} of level {level}" for level in taxonomy.levels),
         f"licence of the weights: {manifest['licence']}",

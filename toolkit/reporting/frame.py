@@ -21,16 +21,7 @@ def framed_page(title: str, kind: str, about: str, sections: Sequence[Section]) 
         sections: at least one; the first is what people come for.
     """
     links = [tag("li", tag("a", each.title, href=f"#{each.anchor}")) for each in sections]
-    parts = [
-        tag(
-            "section",
-            tag("h2", each.title, id=f"{each.anchor}-title"),
-            each.body,
-            id=each.anchor,
-            aria_labelledby=f"{each.anchor}-title",
-        )
-        for each in sections
-    ]
+    parts = [each.html() for each in sections]
     head = tag(
         "header",
         tag("p", f"Derm SDK · {kind}", class_="kicker"),

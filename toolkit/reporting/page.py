@@ -90,14 +90,4 @@ def _main(sources: Sources, summary: Html, found: Sequence[Section]) -> Html:
     head = tag(
         "section", tag("h2", "Summary", id="summary-title"), doubts, summary, id="summary", aria_labelledby="summary-title"
     )
-    sections = [
-        tag(
-            "section",
-            tag("h2", each.title, id=f"{each.anchor}-title"),
-            each.body,
-            id=each.anchor,
-            aria_labelledby=f"{each.anchor}-title",
-        )
-        for each in found
-    ]
-    return tag("main", head, sections)
+    return tag("main", head, [each.html() for each in found])

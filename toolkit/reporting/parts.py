@@ -21,6 +21,11 @@ class Section:
     title: str
     body: Html
 
+    def html(self) -> Html:
+        """The section with its heading, which names it to a screen reader."""
+        name = f"{self.anchor}-title"
+        return tag("section", tag("h2", self.title, id=name), self.body, id=self.anchor, aria_labelledby=name)
+
 
 def number(value: Any, beside: float | None = None) -> str:
     """Three decimals below 3, two below 10, one above; a dash for what is not defined.

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,8 +35,8 @@ struct Photo {
     int routing;                 // a derm_routing
 };
 
-// Runs the graphs that a routing asks for; `run` gives the logits of a graph. docs/result.md, "Routing".
-Logits run_graphs(const Bundle& bundle, int routing, const std::function<std::vector<double>(std::size_t)>& run);
+// The graph that a routing asks for next; `none` when the result is settled. docs/result.md, "Routing".
+std::size_t next_graph(const Bundle& bundle, int routing, const Logits& logits);
 
 // Probabilities of all nodes.
 std::vector<double> composed(const Bundle& bundle, const Logits& logits);

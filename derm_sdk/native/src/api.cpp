@@ -10,6 +10,7 @@
 #include "classifier.h"
 #include "derm.h"
 #include "failure.h"
+#include "selftest.h"
 
 using derm::Failure;
 using derm::require;
@@ -27,10 +28,7 @@ struct derm_result {
 
 struct derm_heat {
     std::shared_ptr<const derm::Bundle> bundle;
-    derm::HeatMap map;
-    derm::Target target;
-    derm::Frame frame;
-    double probability;
+    derm::Explanation found;
 };
 
 namespace {
@@ -109,9 +107,7 @@ derm_status open_with(const derm_options* options, derm_classifier** classifier,
         check_pointers(classifier);
         *classifier = nullptr;
         const derm_options checked = checked_options(options);
-        auto bundle = std::make_shared<derm::Loaded>();
-        load(*bundle);
-        *classifier = new derm_classifier{derm_classifier::open, derm::Classifier(std::move(bundle), checked)};
+        *classifier = new derm_classifier{derm_classifier::open, derm::Classifier(load(), checked)};
     });
 }
 
@@ -148,10 +144,7 @@ derm::Logits read_outputs(const derm::Bundle& bundle, const derm_output* outputs
                                         [&](const derm::Graph& each) { return each.id == outputs[i].graph; });
         require(graph != bundle.graphs.end(), DERM_ARGUMENT_GRAPH, outputs[i].graph);
         require(outputs[i].bytes == graph->output.bytes(), DERM_ARGUMENT_BYTES, outputs[i].graph);
-        std::vector<double> values = graph->output.real_values(outputs[i].data);
-        const bool finite = std::all_of(values.begin(), values.end(), [](double value) { return value - value == 0.0; });
-        require(finite, DERM_BUNDLE_LOGIT, graph->id);
-        logits[static_cast<size_t>(graph - bundle.graphs.begin())] = std::move(values);
+        logits[static_cast<size_t>(graph - bundle.graphs.begin())] = derm::finite_values(*graph, graph->output, outputs[i].data);
     }
     require(logits[bundle.composition.root()].has_value(), DERM_ARGUMENT_GRAPH, "the root's output is missing");
     return logits;
@@ -164,17 +157,18 @@ extern "C" {
 const char* derm_version(void) { return "0.1.0"; }
 
 derm_status derm_open(const char* path, const derm_options* options, derm_classifier** classifier, derm_error* error) {
-    return open_with(options, classifier, error, [&](derm::Loaded& bundle) {
+    return open_with(options, classifier, error, [&] {
         check_pointers(path);
-        bundle.map(path);
+        const derm::MappedFile file = derm::map_file(path);
+        return std::make_shared<const derm::Loaded>(file.bytes, file.owner);
     });
 }
 
 derm_status derm_open_memory(const void* data, size_t size, const derm_options* options, derm_classifier** classifier,
                              derm_error* error) {
-    return open_with(options, classifier, error, [&](derm::Loaded& bundle) {
+    return open_with(options, classifier, error, [&] {
         check_pointers(data);
-        bundle.view({static_cast<const char*>(data), size});
+        return std::make_shared<const derm::Loaded>(std::string_view(static_cast<const char*>(data), size));
     });
 }
 
@@ -191,12 +185,11 @@ derm_status derm_describe(const derm_classifier* classifier, derm_description* d
         check_pointers(description);
         const derm::Bundle& bundle = classifier->inside.bundle();
         const auto takes = [&](const char* kind) { return std::count(bundle.kinds.begin(), bundle.kinds.end(), kind) > 0; };
-        const bool explains = std::any_of(bundle.graphs.begin(), bundle.graphs.end(), [](const derm::Graph& g) { return g.explains; });
         *description = {bundle.id.c_str(), bundle.name.c_str(), bundle.version.c_str(), bundle.digest.c_str(), bundle.kind.c_str(),
                         bundle.licence.c_str(), bundle.intended_use.c_str(), bundle.fit_name.c_str(),
                         classifier->inside.runtime().c_str(), bundle.size, bundle.size_bytes, bundle.taxonomy.levels().size(),
                         bundle.taxonomy.nodes().size(), bundle.graphs.size(), bundle.kinds.size(), bundle.warnings.size(),
-                        takes("skin_type") ? 1 : 0, explains ? 1 : 0};
+                        takes("skin_type") ? 1 : 0, bundle.explains() ? 1 : 0};
     });
 }
 
@@ -286,16 +279,13 @@ derm_status derm_explain(derm_classifier* classifier, const derm_image* image, i
         check_handle(classifier);
         check_pointers(image);
         const derm::Loaded& bundle = classifier->inside.bundle();
-        const bool able = std::any_of(bundle.graphs.begin(), bundle.graphs.end(), [](const derm::Graph& g) { return g.explains; });
-        require(able, DERM_ARGUMENT_NO_EXPLAIN);
+        require(bundle.explains(), DERM_ARGUMENT_NO_EXPLAIN);
         const size_t asked = node == nullptr ? derm::none : bundle.taxonomy.by_key(node);
         require(node == nullptr || asked != derm::none, DERM_ARGUMENT_NODE, node == nullptr ? "" : node);
         const derm::Camera photo(*image);
-        auto found = std::make_unique<derm_heat>();
-        found->map = classifier->inside.explain(photo, checked_skin_type(skin_type), asked, found->target, found->probability);
-        found->frame = derm::Frame::of(static_cast<long>(photo.width()), static_cast<long>(photo.height()), bundle.fit);
-        found->bundle = classifier->inside.shared();
-        *heat = found.release();
+        derm::Explanation task(classifier->inside.shared(), classifier->inside.resized(photo, checked_skin_type(skin_type)), asked);
+        classifier->inside.run(task);
+        *heat = new derm_heat{classifier->inside.shared(), std::move(task)};
     });
 }
 
@@ -303,16 +293,17 @@ derm_status derm_heat_explanation(const derm_heat* heat, derm_explanation* expla
     return guarded(nullptr, [&] {
         check_pointers(heat, explanation);
         const auto number = [](long value) { return static_cast<int32_t>(value); };
-        const derm::Frame& frame = heat->frame;
-        *explanation = {heat->bundle->taxonomy.nodes()[heat->target.node].id.c_str(),
-                        heat->bundle->graphs[heat->target.head].id.c_str(), heat->probability, heat->map.heat.data(),
-                        heat->map.rows, heat->map.columns, number(frame.left), number(frame.top), number(frame.width),
-                        number(frame.height), heat->map.peak ? 1 : 0, {0, 0}, heat->map.box ? 1 : 0, {0, 0, 0, 0}};
-        for (size_t i = 0; heat->map.peak && i < 2; ++i) {
-            explanation->peak[i] = number((*heat->map.peak)[i]);
+        const derm::Frame& frame = heat->found.frame();
+        const derm::HeatMap& map = heat->found.map();
+        const derm::Target& target = heat->found.target();
+        *explanation = {heat->bundle->taxonomy.nodes()[target.node].id.c_str(), heat->bundle->graphs[target.head].id.c_str(),
+                        heat->found.probability(), map.heat.data(), map.rows, map.columns, number(frame.left), number(frame.top),
+                        number(frame.width), number(frame.height), map.peak ? 1 : 0, {0, 0}, map.box ? 1 : 0, {0, 0, 0, 0}};
+        for (size_t i = 0; map.peak && i < 2; ++i) {
+            explanation->peak[i] = number((*map.peak)[i]);
         }
-        for (size_t i = 0; heat->map.box && i < 4; ++i) {
-            explanation->box[i] = number((*heat->map.box)[i]);
+        for (size_t i = 0; map.box && i < 4; ++i) {
+            explanation->box[i] = number((*map.box)[i]);
         }
     });
 }
@@ -323,7 +314,9 @@ derm_status derm_selftest(derm_classifier* classifier, derm_selftest_report* rep
     return guarded(error, [&] {
         check_handle(classifier);
         check_pointers(report);
-        *report = derm::selftest(classifier->inside);
+        derm::SelfTest task(classifier->inside.shared());
+        classifier->inside.run(task);
+        *report = task.report();
     });
 }
 

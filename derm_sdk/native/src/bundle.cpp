@@ -267,6 +267,10 @@ std::vector<double> Tensor::real_values(const void* stored) const {
     return values;
 }
 
+bool Bundle::explains() const {
+    return std::any_of(graphs.begin(), graphs.end(), [](const Graph& graph) { return graph.explains; });
+}
+
 size_t input_bytes(const std::string& kind, size_t size) {
     if (std::find(input_kinds.begin(), input_kinds.end(), kind) == input_kinds.end()) {
         return 0;

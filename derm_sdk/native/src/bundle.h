@@ -59,6 +59,8 @@ struct Bundle {
     std::vector<std::string> kinds;  // of input that the graphs take together, each once
     std::map<std::string, std::string_view> attachments;
     std::size_t size_bytes = 0;
+
+    bool explains() const;  // whether any graph does
 };
 
 // Reads and verifies. `bundle` keeps views into `data`. Throws Failure, DERM_BUNDLE_*.

@@ -3,36 +3,17 @@
 #ifndef DERM_CLASSIFIER_H
 #define DERM_CLASSIFIER_H
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "answer.h"
 #include "camera.h"
 #include "derm.h"
-#include "explain.h"
 #include "litert.h"
+#include "loaded.h"
+#include "task.h"
 
 namespace derm {
-
-// The bytes of a bundle, however they came, and what was read from them. Results hold on to it.
-struct Loaded : Bundle {
-    Loaded() = default;
-    ~Loaded();
-    Loaded(const Loaded&) = delete;
-    Loaded& operator=(const Loaded&) = delete;
-
-    void map(const std::string& path);
-    void view(std::string_view bytes);
-
-private:
-    void read(std::string_view bytes);
-    std::string_view mapped_;
-    std::vector<std::string> copies_;  // of graphs that were not aligned
-};
 
 class Classifier {
 public:
@@ -46,27 +27,17 @@ public:
     Answer classify(const Camera& photo, int skin_type, int routing);
     // Of outputs that somebody else's interpreter made.
     Answer answer(const Logits& logits, const Photo& photo) const { return tell(bundle_, logits, photo); }
-    Prepared prepare(const Camera& photo, int skin_type) const;
-    Prepared inputs(const std::vector<std::uint8_t>& rgb, int skin_type) const;
-    std::vector<double> logits(std::size_t graph, const Prepared& prepared);
-    const void* stored_output(std::size_t graph, const Prepared& prepared);
-    HeatMap explain(const Camera& photo, int skin_type, std::size_t node, Target& target, double& probability);
+    Resized resized(const Camera& photo, int skin_type) const;
+    // Runs every graph that is due. Throws Failure, DERM_ARGUMENT_NO_GRAPHS, DERM_RUNTIME_*, DERM_BUNDLE_*.
+    void run(Task& task);
 
 private:
-    void require_graphs() const;
-
     std::shared_ptr<const Loaded> bundle_;
     int routing_;
     std::string runtime_;
     std::unique_ptr<Litert> litert_;
     std::vector<std::unique_ptr<Network>> networks_;  // by graph
 };
-
-// One input of a network, derived from the resized photo.
-std::vector<std::uint8_t> derive(const std::uint8_t* rgb, std::size_t size, const std::string& kind, int skin_type);
-
-// Throws Failure, DERM_BUNDLE_NO_SELFTEST, DERM_BUNDLE_SELFTEST, and what classifying throws.
-derm_selftest_report selftest(Classifier& classifier);
 
 }  // namespace derm
 

@@ -1,9 +1,11 @@
 #include "litert.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 #include <set>
 
 #ifdef _WIN32
@@ -186,11 +188,6 @@ Litert::Litert(const std::string& path) {
 }
 
 Litert::~Litert() { functions_->DestroyEnvironment(environment_); }
-
-const std::uint8_t* Prepared::find(const std::string& kind) const {
-    const auto found = std::find(kinds.begin(), kinds.end(), kind);
-    return bytes[static_cast<size_t>(found - kinds.begin())].data();
-}
 
 // A signature's number, and its tensors with a buffer each.
 struct Network::Signature {
@@ -379,30 +376,24 @@ std::unique_ptr<Network::Signature> Network::open(const char* key, bool every_in
     return signature;
 }
 
-const void* Network::run(Signature& signature, const Prepared& prepared, const Tensor& output) {
+const void* Network::run(Signature& signature, const Prepared& prepared) {
     for (const auto& input : signature.inputs) {
         std::memcpy(input->memory.data(), prepared.find(input->kind), input->bytes);
     }
     check(litert_.functions().RunCompiledModel(compiled_, signature.number, signature.in.size(), signature.in.data(),
                                                signature.out.size(), signature.out.data()),
           DERM_RUNTIME_RUN, graph_.id);
-    const unsigned char* stored = signature.outputs[0]->memory.data();
-    for (size_t i = 0; output.floats && i < output.count(); ++i) {
-        float value = 0;
-        std::memcpy(&value, stored + 4 * i, 4);
-        require(std::isfinite(value), DERM_BUNDLE_LOGIT, graph_.id);
-    }
-    return stored;
+    return signature.outputs[0]->memory.data();
 }
 
-const void* Network::answer(const Prepared& prepared) { return run(*answer_, prepared, graph_.output); }
+const void* Network::answer(const Prepared& prepared) { return run(*answer_, prepared); }
 
 const void* Network::evidence(const Prepared& prepared) {
     if (evidence_ == nullptr) {
         evidence_ = open("explain", false, graph_.evidence);
         require(evidence_ != nullptr, DERM_BUNDLE_NO_SIGNATURE, graph_.id);
     }
-    return run(*evidence_, prepared, graph_.evidence);
+    return run(*evidence_, prepared);
 }
 
 }  // namespace derm

@@ -6,14 +6,10 @@
 #ifndef DERM_LITERT_H
 #define DERM_LITERT_H
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include "bundle.h"
+#include "inputs.h"
 
 namespace derm {
 
@@ -38,13 +34,6 @@ private:
     void* environment_ = nullptr;
 };
 
-// The prepared inputs of one photo.
-struct Prepared {
-    std::vector<std::string> kinds;
-    std::vector<std::vector<std::uint8_t>> bytes;
-    const std::uint8_t* find(const std::string& kind) const;
-};
-
 // One graph, ready to run; a signature of it gets its buffers when it is first asked for.
 class Network {
 public:
@@ -54,14 +43,14 @@ public:
     Network(const Network&) = delete;
     Network& operator=(const Network&) = delete;
 
-    // The output as the graph stores it; valid until the next call. Throws Failure, DERM_RUNTIME_RUN, DERM_BUNDLE_LOGIT.
+    // The output as the graph stores it; valid until the next call. Throws Failure, DERM_RUNTIME_RUN.
     const void* answer(const Prepared& prepared);
     const void* evidence(const Prepared& prepared);  // also DERM_BUNDLE_NO_SIGNATURE
 
 private:
     struct Signature;
     std::unique_ptr<Signature> open(const char* key, bool every_input, const Tensor& output) const;
-    const void* run(Signature& signature, const Prepared& prepared, const Tensor& output);
+    const void* run(Signature& signature, const Prepared& prepared);
 
     const Litert& litert_;
     const Graph& graph_;

@@ -31,8 +31,8 @@ bool changes_nothing(const Bundle& bundle, const Head& head, const std::vector<d
     return nodes[head.given] < best_leaf && nodes[head.given] < least && !decides;
 }
 
-// The graph to run next; `none` when the result is settled.
-size_t next_graph(const Bundle& bundle, int routing, const Logits& logits) {
+// Of a model whose root has answered, the next graph of the routings lazy and top.
+size_t next_routed(const Bundle& bundle, int routing, const Logits& logits) {
     const std::vector<double> nodes = composed(bundle, logits);
     const std::vector<Head>& heads = bundle.composition.heads();
     const std::set<size_t> way = way_down(bundle.taxonomy, nodes);
@@ -68,20 +68,13 @@ size_t next_graph(const Bundle& bundle, int routing, const Logits& logits) {
 
 }  // namespace
 
-Logits run_graphs(const Bundle& bundle, int routing, const std::function<std::vector<double>(size_t)>& run) {
-    Logits logits(bundle.graphs.size());
+size_t next_graph(const Bundle& bundle, int routing, const Logits& logits) {
     if (routing == DERM_ALL) {
-        for (size_t i = 0; i < logits.size(); ++i) {
-            logits[i] = run(i);
-        }
-        return logits;
+        const auto missing = std::find(logits.begin(), logits.end(), std::nullopt);
+        return missing == logits.end() ? none : static_cast<size_t>(missing - logits.begin());
     }
     const size_t root = bundle.composition.root();
-    logits[root] = run(root);
-    for (size_t due = next_graph(bundle, routing, logits); due != none; due = next_graph(bundle, routing, logits)) {
-        logits[due] = run(due);
-    }
-    return logits;
+    return logits[root] ? next_routed(bundle, routing, logits) : root;
 }
 
 }  // namespace derm

@@ -4,6 +4,7 @@
 #include <cfloat>
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
@@ -89,22 +90,45 @@ double log_sum_exp(const std::vector<double>& values) {
 
 namespace {
 
+#if defined(__cpp_lib_to_chars) || (defined(_LIBCPP_VERSION) && _LIBCPP_VERSION >= 14000)
 // The shortest digits and their exponent: "d", "d.ddd", then "e-05" or the like.
 std::string shortest_scientific(double value) {
-#if defined(__cpp_lib_to_chars) || (defined(_LIBCPP_VERSION) && _LIBCPP_VERSION >= 14000)
     char text[64];
     return {text, std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr};
-#else  // the first that reads back; not always the nearest of its length, at powers of two
+}
+#else
+bool reads_back(const std::string& text, double value) { return std::strtod(text.c_str(), nullptr) == value; }
+
+// "1.299e-05" -> "1.300e-05". Nothing but nines stay as they are: what they round up to has a shorter text, tried before.
+std::string one_more(const std::string& text) {
+    const std::size_t at = text.find_last_not_of("9.", text.find('e') - 1);
+    if (at == text.npos || text[at] == '-') {
+        return text;
+    }
+    std::string next = text;
+    ++next[at];
+    std::replace(next.begin() + static_cast<std::ptrdiff_t>(at) + 1, next.begin() + static_cast<std::ptrdiff_t>(text.find('e')), '9', '0');
+    return next;
+}
+
+// At a power of two a number may be read back from farther above than below: there the digits nearest to it may not do,
+// and the next ones do.
+std::string shortest_scientific(double value) {
     char text[64];
     for (int digits = 0; digits < 17; ++digits) {
         std::snprintf(text, sizeof text, "%.*e", digits, value);
-        if (std::strtod(text, nullptr) == value) {
+        if (reads_back(text, value)) {
             break;
+        }
+        int exponent = 0;
+        const std::string next = digits > 0 && std::fabs(std::frexp(value, &exponent)) == 0.5 ? one_more(text) : text;
+        if (reads_back(next, value)) {
+            return next;
         }
     }
     return text;
-#endif
 }
+#endif
 
 }  // namespace
 

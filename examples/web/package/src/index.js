@@ -1,0 +1,148 @@
+// derm-sdk-web: photos of skin classified in the browser. The work is done in a worker; this file talks to it.
+import { ARGUMENT_CLOSED, DermError, FETCH } from "./errors.js";
+
+export { DermError } from "./errors.js";
+
+// A module with an instruction of relaxed SIMD, which LiteRT's quicker build needs.
+const RELAXED_SIMD = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
+);
+const MOST_THREADS = 4;
+
+/** Which of LiteRT's builds this page can run, with how many threads. */
+export function runtimeFor(threads) {
+  const most = threads ?? Math.min(MOST_THREADS, globalThis.navigator?.hardwareConcurrency ?? 1);
+  if (!WebAssembly.validate(RELAXED_SIMD)) return { build: "litert_wasm_compat_internal", threads: 1 };
+  if (globalThis.crossOriginIsolated && most > 1) return { build: "litert_wasm_threaded_internal", threads: most };
+  return { build: "litert_wasm_internal", threads: 1 };
+}
+
+async function fetched(address) {
+  let answer;
+  try {
+    answer = await fetch(address);
+  } catch (error) {
+    throw new DermError(FETCH, `Cannot fetch ${address}: ${error.message}.`);
+  }
+  if (!answer.ok) throw new DermError(FETCH, `Cannot fetch ${address}: the server says ${answer.status}.`);
+  return answer.arrayBuffer();
+}
+
+async function bytesOf(model) {
+  if (model instanceof Uint8Array) return model.slice();
+  if (model instanceof ArrayBuffer) return new Uint8Array(model.slice(0));
+  if (model instanceof Blob) {
+    try {
+      return new Uint8Array(await model.arrayBuffer());
+    } catch {
+      throw new DermError(FETCH, `The file${model.name ? ` '${model.name}'` : ""} cannot be read.`);
+    }
+  }
+  return new Uint8Array(await fetched(model));
+}
+
+/**
+ * Opens a .derm file, verifies all of it, and loads its graphs. See index.d.ts.
+ */
+export async function open(model, options = {}) {
+  const assets = new URL(options.assets ?? ".", options.assets ? globalThis.location?.href : import.meta.url);
+  const at = (name) => new URL(name, assets).href;
+  const threads = options.threads;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
+    throw new DermError(103, `The number of threads must be from 1 to 64 (${threads})`);
+  }
+  const runtime = runtimeFor(threads);
+  const script = at(`litert/${runtime.build}.js`);
+  const [bytes, wasm, binary] = await Promise.all([bytesOf(model), fetched(at("derm.wasm")), fetched(at(`litert/${runtime.build}.wasm`))]);
+  const line = new Line(new Worker(at("worker.js"), { name: "derm" }));
+  try {
+    const argument = { model: bytes, wasm, litert: { script, binary }, threads: runtime.threads };
+    const { stages, ...description } = await line.call("open", argument, [bytes.buffer, wasm, binary]);
+    return new Classifier(line, { ...description, runtime: runtime.build, threads: runtime.threads }, stages);
+  } catch (error) {
+    line.close();
+    throw error;
+  }
+}
+
+// Calls to the worker, and its answers.
+class Line {
+  #worker;
+  #open = new Map();
+  #last = 0;
+
+  constructor(worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data: { id, value, error } }) => {
+      const call = this.#open.get(id);
+      this.#open.delete(id);
+      if (error) call?.reject(new DermError(error.status, error.message));
+      else call?.resolve(value);
+    };
+    worker.onerror = (event) => this.close(new DermError(602, `The worker stopped: ${event.message ?? "it could not be loaded"}.`));
+  }
+
+  call(call, argument, transferred = []) {
+    return new Promise((resolve, reject) => {
+      if (this.#worker === null) {
+        reject(new DermError(ARGUMENT_CLOSED, "The classifier is closed."));
+        return;
+      }
+      const id = ++this.#last;
+      this.#open.set(id, { resolve, reject });
+      try {
+        this.#worker.postMessage({ id, call, argument }, transferred);
+      } catch (error) {
+        this.#open.delete(id);
+        reject(new DermError(200, `This is no photo: ${error.message}`));
+      }
+    });
+  }
+
+  close(error = new DermError(ARGUMENT_CLOSED, "The classifier is closed.")) {
+    this.#worker?.terminate();
+    this.#worker = null;
+    for (const call of this.#open.values()) call.reject(error);
+    this.#open.clear();
+  }
+}
+
+export class Classifier {
+  #line;
+
+  constructor(line, description, stages) {
+    this.#line = line;
+    this.description = description;
+    this.stages = stages;
+  }
+
+  async classify(photo, options = {}) {
+    const { skinType = 0, routing = "all", explain = false, picture = 0, outputs = false } = options;
+    const argument = { photo: photoOf(photo), skinType: skinType ?? 0, routing, explain, picture, outputs };
+    const answer = await this.#line.call("classify", argument);
+    return { ...answer, result: JSON.parse(answer.json) };
+  }
+
+  explain(photo, { skinType = 0, node = null } = {}) {
+    return this.#line.call("explain", { photo: photoOf(photo), skinType: skinType ?? 0, node });
+  }
+
+  prepare(photo, { size = 0, fit = "crop", inputs = ["rgb"], skinType = 0 } = {}) {
+    return this.#line.call("prepare", { photo: photoOf(photo), size, fit, inputs, skinType: skinType ?? 0 });
+  }
+
+  selftest() {
+    return this.#line.call("selftest");
+  }
+
+  close() {
+    this.#line.close();
+  }
+}
+
+function photoOf(photo) {
+  const bitmap = typeof ImageBitmap !== "undefined" && photo instanceof ImageBitmap;
+  if (photo instanceof Blob || bitmap) return photo;
+  if (photo?.data && photo.width && photo.height) return { data: photo.data, width: photo.width, height: photo.height };
+  throw new DermError(200, "A photo must be a Blob, an ImageBitmap or an ImageData.");
+}

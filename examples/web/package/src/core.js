@@ -9,8 +9,8 @@ export class Core {
   #session;
   #photo = null;
 
-  /** @param {BufferSource} binary derm.wasm */
-  static async load(binary) {
+  /** @param {WebAssembly.Module} module derm.wasm */
+  static async load(module) {
     const core = new Core();
     const imports = {
       env: {
@@ -19,7 +19,7 @@ export class Core {
       },
       wasi_snapshot_preview1: { proc_exit() {} },
     };
-    const { instance } = await WebAssembly.instantiate(binary, imports);
+    const instance = await WebAssembly.instantiate(module, imports);
     core.#wasm = instance.exports;
     core.#wasm._initialize();
     core.#session = core.#wasm.derm_web_session();

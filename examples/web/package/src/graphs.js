@@ -5,11 +5,22 @@ import { BUNDLE_NO_SIGNATURE, BUNDLE_TENSORS, RUNTIME_LOAD, RUNTIME_MISSING, RUN
 
 /**
  * Loads LiteRT.js in a classic worker.
- * @param {{script: string, binary: ArrayBuffer}} files the address of one of its scripts, and the WebAssembly that belongs to it
+ * @param {{script: string, module: WebAssembly.Module}} build the address of one of its scripts, and the module that belongs to it
  */
-export async function load(files) {
-  self.Module = { wasmBinary: files.binary, mainScriptUrlOrBlob: files.script, locateFile: (name) => name };
-  await loadLiteRt(files.script);
+export async function load({ script, module }) {
+  const instantiateWasm = (imports, done) => {
+    WebAssembly.instantiate(module, imports).then((instance) => done(instance, module));
+    return {};
+  };
+  const printErr = (line) => line.startsWith("ERROR") && console.error(line); // else it tells its whole life
+  self.Module = { instantiateWasm, mainScriptUrlOrBlob: script, print() {}, printErr };
+  const warn = console.warn;
+  console.warn = () => {}; // it would like a GPU, which is not used
+  try {
+    await loadLiteRt(script);
+  } finally {
+    console.warn = warn;
+  }
 }
 
 export class Graphs {

@@ -28,6 +28,27 @@ async function fetched(address) {
   return answer.arrayBuffer();
 }
 
+// Compiled once for a page, however many models it opens. A module is shared with a worker, not copied.
+const modules = new Map();
+
+function compiled(address) {
+  if (!modules.has(address)) {
+    const module = compile(address);
+    modules.set(address, module);
+    module.catch(() => modules.delete(address));
+  }
+  return modules.get(address);
+}
+
+async function compile(address) {
+  const binary = await fetched(address);
+  try {
+    return await WebAssembly.compile(binary);
+  } catch (error) {
+    throw new DermError(FETCH, `${address} is no WebAssembly that this browser runs: ${error.message}.`);
+  }
+}
+
 async function bytesOf(model) {
   if (model instanceof Uint8Array) return model.slice();
   if (model instanceof ArrayBuffer) return new Uint8Array(model.slice(0));
@@ -53,11 +74,12 @@ export async function open(model, options = {}) {
   }
   const runtime = runtimeFor(threads);
   const script = at(`litert/${runtime.build}.js`);
-  const [bytes, wasm, binary] = await Promise.all([bytesOf(model), fetched(at("derm.wasm")), fetched(at(`litert/${runtime.build}.wasm`))]);
+  const needed = [bytesOf(model), compiled(at("derm.wasm")), compiled(at(`litert/${runtime.build}.wasm`))];
+  const [bytes, core, module] = await Promise.all(needed);
   const line = new Line(new Worker(at("worker.js"), { name: "derm" }));
   try {
-    const argument = { model: bytes, wasm, litert: { script, binary }, threads: runtime.threads };
-    const { stages, ...description } = await line.call("open", argument, [bytes.buffer, wasm, binary]);
+    const argument = { model: bytes, core, litert: { script, module }, threads: runtime.threads };
+    const { stages, ...description } = await line.call("open", argument, [bytes.buffer]);
     return new Classifier(line, { ...description, runtime: runtime.build, threads: runtime.threads }, stages);
   } catch (error) {
     line.close();

@@ -17,9 +17,9 @@ class Stopwatch {
   }
 }
 
-async function open({ model, wasm, litert, threads }) {
+async function open({ model, core: module, litert, threads }) {
   const watch = new Stopwatch();
-  core = await Core.load(wasm);
+  core = await Core.load(module);
   watch.lap("core");
   const description = core.open(model);
   watch.lap("bundle");

@@ -1,5 +1,5 @@
 // Keeps the page, and from then on answers for the network: what is not kept is refused, so nothing leaves and nothing comes.
-// build.js writes the two constants.
+// build.mjs writes the two constants.
 const FILES = [/* FILES */];
 const NAME = "derm-/* DIGEST */";
 

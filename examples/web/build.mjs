@@ -1,4 +1,4 @@
-// The whole page in one folder that any server of files can serve: node build.js FOLDER, after the package was built.
+// The whole page in one folder that any server of files can serve: node build.mjs FOLDER, after the package was built.
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = process.argv[2];
 if (!folder) {
-  console.error("node build.js FOLDER");
+  console.error("node build.mjs FOLDER");
   process.exit(2);
 }
 

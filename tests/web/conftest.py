@@ -68,9 +68,16 @@ def built() -> Path:
     return BUILT
 
 
+def write_down(handler: Any, *_: Any) -> None:
+    handler.server.asked.append(handler.path)
+
+
 @contextmanager
 def served(folder: Path, isolated: bool = True) -> Iterator[Any]:
+    """The server, whose list `asked` holds the path of every request."""
+    serve.Handler.log_request = write_down
     server = serve.server(folder, isolated=isolated)
+    server.asked = []
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -86,9 +93,14 @@ def address(server: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def site(built: Path) -> Iterator[str]:
-    with served(built) as server:
-        yield address(server)
+def server(built: Path) -> Iterator[Any]:
+    with served(built) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def site(server: Any) -> str:
+    return address(server)
 
 
 @pytest.fixture(scope="session")

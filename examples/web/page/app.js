@@ -170,12 +170,19 @@ function lock() {
 async function keepForOffline() {
   if (!("serviceWorker" in navigator)) return "";
   try {
-    await navigator.serviceWorker.register(`sw.js?build=${runtimeFor().build}`);
-    await navigator.serviceWorker.ready;
-    return " Works without a network from now on.";
+    const { installing, waiting, active } = await navigator.serviceWorker.register(`sw.js?build=${runtimeFor().build}`);
+    return (await settled(installing ?? waiting ?? active)) === "activated" ? " Works without a network from now on." : "";
   } catch {
-    return ""; // a private window, or a server without TLS: the page works, but for offline
+    return ""; // a private window, no disk, a server without TLS: the page works, but for offline
   }
+}
+
+function settled(worker) {
+  return new Promise((resolve) => {
+    const look = () => ["activated", "redundant"].includes(worker.state) && resolve(worker.state);
+    worker.addEventListener("statechange", look);
+    look();
+  });
 }
 
 await openModel("starter.derm");

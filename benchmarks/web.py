@@ -3,9 +3,9 @@
     make web
     python benchmarks/web.py MODEL PHOTOS [--limit N]
 
-PHOTOS is a data set. Every photo goes in twice: as the pixels that Python decoded (a PNG), for which prepared bytes, raw outputs
-and JSON must be equal; and as the file itself, which the browser decodes. Then the page itself: its weight, from opening it to
-ready, the time of each step of a photo, and the longest task of the main thread.
+PHOTOS is a data set. Every photo goes in twice: as the pixels that Python decoded (a PNG), for which prepared bytes, raw
+outputs and JSON must be equal; and as the file itself, which the browser decodes. Then the page: its weight, from opening
+it to ready, the time of each step of a photo, and the longest task of the main thread.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ LOADS = 5
 OPEN = """async (model) => {
   const { open } = await import("/derm-sdk-web/index.js");
   window.bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  window.hex = async (data) => [...new Uint8Array(await crypto.subtle.digest("SHA-256", data))].map((each) => each.toString(16).padStart(2, "0")).join("");
+  window.hex = async (data) => {
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+    return [...digest].map((each) => each.toString(16).padStart(2, "0")).join("");
+  };
   window.derm = await open(bytes(model));
 }"""
 ANSWER = """async ([file, skinType]) => {
@@ -51,11 +54,13 @@ ANSWER = """async ([file, skinType]) => {
   try {
     const { json, outputs } = await derm.classify(blob, { skinType, outputs: true });
     const { rgb } = await derm.prepare(blob);
-    return { json, rgb: await hex(rgb), outputs: Object.fromEntries(Object.entries(outputs).map(([name, stored]) => [name, [...stored]])) };
+    const plain = Object.entries(outputs).map(([name, stored]) => [name, [...stored]]);
+    return { json, rgb: await hex(rgb), outputs: Object.fromEntries(plain) };
   } catch (error) { return { json: error.message, rgb: "", outputs: {} }; }
 }"""
 PIXELS = """async (file) => {
-  const bitmap = await createImageBitmap(new Blob([bytes(file)]), { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  const options = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
+  const bitmap = await createImageBitmap(new Blob([bytes(file)]), options);
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   return hex(context.getImageData(0, 0, bitmap.width, bitmap.height).data);
@@ -102,7 +107,8 @@ def compare(browser: Any, address: str, classifier: Classifier, given: argparse.
     page = browser.new_context(service_workers="block").new_page()
     page.set_default_timeout(120_000)
     isolation = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-    page.route("**/empty", lambda route: route.fulfill(content_type="text/html", body="<title>empty</title>", headers=isolation))
+    empty = {"content_type": "text/html", "body": "<title>empty</title>", "headers": isolation}
+    page.route("**/empty", lambda route: route.fulfill(**empty))
     page.goto(address + "empty")
     page.evaluate(OPEN, text_of(given.model.read_bytes()))
     specs = {graph.id: graph.output for graph in classifier.bundle.graphs}
@@ -120,8 +126,10 @@ def compare(browser: Any, address: str, classifier: Classifier, given: argparse.
         opaque = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
         count["photos"] += 1
         count["prepared"] += found["rgb"] == hashlib.sha256(rgb.tobytes()).hexdigest()
-        same = [np.array_equal(real_values(specs[g], np.array(s, specs[g].dtype)), logits[g]) for g, s in found["outputs"].items()]
-        count["outputs"] += bool(same) and all(same)
+        count["outputs"] += bool(found["outputs"]) and all(
+            np.array_equal(real_values(specs[graph], np.array(stored, specs[graph].dtype)), logits[graph])
+            for graph, stored in found["outputs"].items()
+        )
         count["answers"] += found["json"] == wanted
         count["decoded"] += page.evaluate(PIXELS, file) == hashlib.sha256(opaque.tobytes()).hexdigest()
         count["answers of files"] += from_file["json"] == wanted
@@ -168,7 +176,8 @@ def measure(browser: Any, address: str, photos: list[Path]) -> None:
             browser.stop_tracing()
             longest = tuple(map(max, longest, longest_task(json.loads(trace.read_text("utf-8"))["traceEvents"])))
         context.close()
-    print(f"opening to ready: {statistics.median(first):.2f} s; again, kept: {statistics.median(again):.2f} s (median of {LOADS})")
+    opened, kept = statistics.median(first), statistics.median(again)
+    print(f"opening to ready: {opened:.2f} s; again, kept: {kept:.2f} s (median of {LOADS})")
     print("a photo, p50: " + ", ".join(f"{name} {statistics.median(times):.1f} ms" for name, times in stages.items()))
     print(f"the longest task of the main thread: {longest[0]:.0f} ms of the processor, {longest[1]:.0f} ms by the clock")
 

@@ -35,8 +35,7 @@ def policy(path: str) -> str:
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Files of one folder, no lists of it."""
 
-    extensions_map = {
-        **http.server.SimpleHTTPRequestHandler.extensions_map,
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript", ".wasm": "application/wasm", ".derm": "application/octet-stream",
         ".webmanifest": "application/manifest+json",
     }  # fmt: skip
@@ -46,8 +45,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         super().__init__(*args, **options)
 
     def end_headers(self) -> None:
-        sent = {**ALWAYS, **(ISOLATION if self._isolated else {}), "Content-Security-Policy": policy(self.path.split("?")[0])}
-        for name, value in sent.items():
+        sent = ALWAYS | (ISOLATION if self._isolated else {})
+        for name, value in (sent | {"Content-Security-Policy": policy(self.path.split("?")[0])}).items():
             self.send_header(name, value)
         super().end_headers()
 

@@ -43,9 +43,8 @@ from .test_selftest import packed as with_selftest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
-)
+EXAMPLES = [page for page in (ROOT / "examples").rglob("*.md") if "node_modules" not in page.parts]
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *EXAMPLES, *(ROOT / "benchmarks").glob("*.md")])
 BUNDLE, RESULT, INSTALL, HOUSE = (
     (DOCS / f"{name}.md").read_text("utf-8") for name in ("bundle", "result", "install", "architecture")
 )

@@ -123,7 +123,10 @@ SCRIPT = """async () => {
   window.bytes = bytes;
   window.opened = async (text, options) => {
     window.derm?.close();
-    try { window.derm = await open(text === null ? "/starter.derm" : bytes(text), options); return 0; } catch (error) { return told(error); }
+    try {
+      window.derm = await open(text === null ? "/starter.derm" : bytes(text), options);
+      return 0;
+    } catch (error) { return told(error); }
   };
   window.call = async (name, photo, options) => {
     try {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from derm_sdk.runtime import real_values
 
 from .. import models
 from ..vectors import write_native
-from .conftest import ROOT, Package, address, drawn, png, served
+from .conftest import ROOT, WEB, Package, address, drawn, png, served
 
 STARTER = ROOT / "derm_sdk" / "models" / "starter.derm"
+SOURCE = WEB / "package" / "src"
 
 # The generator of preprocessing.json, written from its own description; the inputs' digests.
 PREPARED = """async ({ pattern, seed, width, height, size, fit }) => {
@@ -29,7 +31,8 @@ PREPARED = """async ({ pattern, seed, width, height, size, fit }) => {
   };
   const value = {
     noise: (y, x, c) => byte(seed, (y * width + x) * 3 + c),
-    blocks: (y, x, c) => (3 * byte(seed, ((y >> 4) * width + (x >> 4)) * 3 + c) + byte(seed + 1, (y * width + x) * 3 + c)) >> 2,
+    blocks: (y, x, c) =>
+      (3 * byte(seed, ((y >> 4) * width + (x >> 4)) * 3 + c) + byte(seed + 1, (y * width + x) * 3 + c)) >> 2,
     ramp: (y, x) => Math.floor((x * 255) / Math.max(width - 1, 1)),
     flat: (y, x, c) => byte(seed, c),
   }[pattern];
@@ -132,8 +135,8 @@ def test_a_model_of_several_graphs_is_routed_as_in_python(browser, site, tmp_pat
                 skipped += len(found["result"]["skipped"])
                 continue
             wanted = classifier.classify(pixels, routing=routing)  # float graphs: the last bits are the kernels'
-            shares = {node.id: node.probability for node in wanted["condition"]}
-            assert all(abs(shares[node["id"]] - node["probability"]) < 1e-5 for node in found["result"]["levels"]["condition"])
+            shares = {node["id"]: node["probability"] for node in found["result"]["levels"]["condition"]}
+            assert shares == pytest.approx({node.id: node.probability for node in wanted["condition"]}, abs=1e-5)
     assert skipped > 0 or precision == "float32"
     package.context.close()
 
@@ -185,20 +188,45 @@ def test_a_closed_classifier_and_a_missing_file_say_so(package):
       const once = await open("/starter.derm", { threads: 1 });
       const pending = once.selftest().catch(tell);
       once.close();
-      return [await pending, await once.selftest().catch(tell), await open("/no.derm").catch(tell), await open("/starter.derm", { threads: 0 }).catch(tell)];
+      const afterwards = [once.selftest(), open("/no.derm"), open("/starter.derm", { threads: 0 })];
+      return [await pending, ...(await Promise.all(afterwards.map((each) => each.catch(tell))))];
     }""") == [112, 112, 300, 103]  # fmt: skip
 
 
 def test_the_core_imports_the_rows_of_photos_and_nothing_that_reaches_out(package):
-    names = package.page.evaluate("""async () =>
-      WebAssembly.Module.imports(await WebAssembly.compile(await (await fetch("/derm-sdk-web/derm.wasm")).arrayBuffer())).map((each) => each.name)
-    """)
+    names = package.page.evaluate("""async () => {
+      const binary = await (await fetch("/derm-sdk-web/derm.wasm")).arrayBuffer();
+      return WebAssembly.Module.imports(await WebAssembly.compile(binary)).map((each) => each.name);
+    }""")
     assert sorted(names) == ["derm_web_rows", "emscripten_notify_memory_growth", "proc_exit"]
 
 
+def declared(name: str) -> set[str]:
+    """The names inside a class or an interface of index.d.ts, but for those nested deeper."""
+    text = re.sub(r"/\*\*.*?\*/", "", (SOURCE / "index.d.ts").read_text("utf-8"), flags=re.S)
+    body = re.search(rf"^export (?:class|interface) {name} \{{(.*?)\}}$", text, re.M | re.S).group(1)
+    while (flat := re.sub(r"\{[^{}]*\}|\([^()]*\)", "", body)) != body:
+        body = flat
+    return set(re.findall(r"(?:^|[;\s])(?:readonly )?(\w+)\??(?=:)", body))
+
+
+def test_the_types_name_what_is_there(package):
+    module = package.page.evaluate("import('/derm-sdk-web/index.js').then((found) => Object.keys(found))")
+    types = (SOURCE / "index.d.ts").read_text("utf-8")
+    assert set(module) == set(re.findall(r"^export (?:class|function) (\w+)", types, re.M))
+    own = package.page.evaluate("[...Object.getOwnPropertyNames(derm.constructor.prototype), ...Object.keys(derm)]")
+    assert set(own) - {"constructor"} == declared("Classifier")
+    assert set(package.page.evaluate("Object.keys(derm.description)")) == declared("Description")
+    found = package.call("classify", rgba(drawn(30, 30)), explain=True, outputs=True, picture=10)
+    for value, name in ((found, "Answer"), (found["explanation"], "Explanation"), (found["result"], "Result")):
+        assert set(value) == declared(name)
+    assert set(package.call("selftest")) == declared("SelfTest")
+
+
 def test_the_lock_file_pins_every_package_and_names_no_host():
-    lock = json.loads((ROOT / "examples" / "web" / "package" / "package-lock.json").read_text("utf-8"))
+    lock = json.loads((WEB / "package" / "package-lock.json").read_text("utf-8"))
     packages = [package for name, package in lock["packages"].items() if name]
     assert all("integrity" in package and "resolved" not in package for package in packages)
-    wanted = json.loads((ROOT / "examples" / "web" / "package" / "package.json").read_text("utf-8"))["devDependencies"]
+    wanted = json.loads((WEB / "package" / "package.json").read_text("utf-8"))["devDependencies"]
     assert all(version[0].isdigit() for version in wanted.values())
+    assert f"@litertjs/core) {wanted['@litertjs/core']}" in (ROOT / "docs" / "web.md").read_text("utf-8")

@@ -283,7 +283,8 @@ derm_status derm_explain(derm_classifier* classifier, const derm_image* image, i
         const size_t asked = node == nullptr ? derm::none : bundle.taxonomy.by_key(node);
         require(node == nullptr || asked != derm::none, DERM_ARGUMENT_NODE, node == nullptr ? "" : node);
         const derm::Camera photo(*image);
-        derm::Explanation task(classifier->inside.shared(), classifier->inside.resized(photo, checked_skin_type(skin_type)), asked);
+        derm::Resized resized = classifier->inside.resized(photo, checked_skin_type(skin_type));
+        derm::Explanation task(derm::Classification(classifier->inside.shared(), std::move(resized), DERM_ALL), asked);
         classifier->inside.run(task);
         *heat = new derm_heat{classifier->inside.shared(), std::move(task)};
     });

@@ -31,11 +31,13 @@ Answer Classification::answer() const {
     return tell(bundle_, logits_, {prepared_.rgb.data(), width_, height_, skin_type_, routing_});
 }
 
-Explanation::Explanation(std::shared_ptr<const Bundle> bundle, Resized photo, size_t node)
-    : bundle_(std::move(bundle)),
-      frame_(Frame::of(static_cast<long>(photo.width), static_cast<long>(photo.height), bundle_->fit)), node_(node),
-      classified_(bundle_, std::move(photo), DERM_ALL) {
+Explanation::Explanation(Classification classification, size_t node)
+    : classified_(std::move(classification)), bundle_(classified_.bundle()),
+      frame_(Frame::of(static_cast<long>(classified_.width()), static_cast<long>(classified_.height()), bundle_->fit)), node_(node) {
     require(bundle_->explains(), DERM_ARGUMENT_NO_EXPLAIN);
+    if (!classified_.due()) {
+        choose_target();
+    }
 }
 
 std::optional<Ask> Explanation::due() const {

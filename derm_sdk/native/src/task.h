@@ -52,6 +52,12 @@ public:
     const Logits& logits() const { return logits_; }
     Answer answer() const;  // once nothing is due
 
+    const std::shared_ptr<const Bundle>& bundle() const { return bundle_; }
+    std::size_t width() const { return width_; }
+    std::size_t height() const { return height_; }
+    int skin_type() const { return skin_type_; }
+    int routing() const { return routing_; }
+
 private:
     std::shared_ptr<const Bundle> bundle_;
     std::size_t width_, height_;
@@ -63,9 +69,9 @@ private:
 
 class Explanation : public Task {
 public:
-    // `node`: `none` for the answer, or the nearest node above it that can be explained.
-    // Throws Failure, DERM_ARGUMENT_NO_EXPLAIN, here or when the last answer is taken.
-    Explanation(std::shared_ptr<const Bundle> bundle, Resized photo, std::size_t node);
+    // `classification`: with the routing DERM_ALL, just begun or done. `node`: `none` for the answer, or the nearest node above
+    // it that can be explained. Throws Failure, DERM_ARGUMENT_NO_EXPLAIN, here or when the last answer is taken.
+    Explanation(Classification classification, std::size_t node);
 
     std::optional<Ask> due() const override;
     const Prepared& inputs() const override { return classified_.inputs(); }
@@ -80,10 +86,10 @@ public:
 private:
     void choose_target();
 
+    Classification classified_;
     std::shared_ptr<const Bundle> bundle_;
     Frame frame_;
     std::size_t node_;
-    Classification classified_;
     Target target_;
     double probability_ = 0.0;
     std::optional<HeatMap> map_;

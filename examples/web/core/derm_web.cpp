@@ -3,10 +3,12 @@
 // Every function that can fail returns a derm_status; the text that belongs to it, an error's sentence or what was asked for,
 // is at derm_web_text(). One worker, one thread: what is kept between calls is a session, and that text.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,12 +40,11 @@ std::string text;
 struct Session {
     std::vector<uint8_t> rgb;  // of the last photo: size * size * 3
     size_t width = 0, height = 0, size = 0;
-    std::vector<uint8_t> derived;
-    std::shared_ptr<const void> file;
     std::shared_ptr<const derm::Loaded> bundle;
     std::unique_ptr<derm::Classification> classification;
     std::unique_ptr<derm::Explanation> explanation;
     std::unique_ptr<derm::SelfTest> selftest;
+    std::unique_ptr<const derm::Classification> last;  // of this photo, done: an explanation need not begin again
 
     derm::Task* task() const {
         derm::Task* const first = classification ? static_cast<derm::Task*>(classification.get()) : explanation.get();
@@ -197,6 +198,12 @@ derm::Resized resized(const Session& session, std::int32_t skin_type) {
     return {session.rgb, session.width, session.height, checked_skin_type(skin_type)};
 }
 
+// The photo's classification with every graph: the last one if it will do, else one that has just begun.
+derm::Classification begun(const Session& session, std::int32_t skin_type) {
+    const bool same = session.last != nullptr && session.last->skin_type() == skin_type && session.last->routing() == DERM_ALL;
+    return same ? *session.last : derm::Classification(session.bundle, resized(session, skin_type), DERM_ALL);
+}
+
 std::string string_of(const char* data, std::uint32_t size) { return {data, size}; }
 
 }  // namespace
@@ -218,6 +225,8 @@ EXPORT(derm_web_close) void derm_web_close(Session* session) { delete session; }
 EXPORT(derm_web_open) derm_status derm_web_open(Session* session, char* data, std::uint32_t size) {
     return guarded([&] {
         const std::shared_ptr<const void> file(data, [](const void* memory) { std::free(const_cast<void*>(memory)); });
+        session->end();
+        session->last.reset();
         session->bundle = std::make_shared<const derm::Loaded>(std::string_view(data, size), file);
         text = description_json(*session->bundle);
     });
@@ -232,6 +241,7 @@ EXPORT(derm_web_resize) derm_status derm_web_resize(Session* session, std::int32
         const size_t side = own ? opened(session).size : static_cast<size_t>(size);
         require(own || (size >= 1 && side <= derm::max_size && fit >= 0 && fit <= 2), DERM_ARGUMENT_BYTES, "size or fit");
         session->rgb.clear();
+        session->last.reset();
         std::vector<uint8_t> rgb(side * side * 3);
         const derm::Fit chosen = own ? session->bundle->fit : static_cast<derm::Fit>(fit);
         session->width = static_cast<size_t>(width);
@@ -270,7 +280,7 @@ EXPORT(derm_web_explain) derm_status derm_web_explain(Session* session, std::int
         const std::string asked = string_of(node, length);
         const size_t found = asked.empty() ? derm::none : bundle.taxonomy.by_key(asked);
         require(asked.empty() || found != derm::none, DERM_ARGUMENT_NODE, asked);
-        session->explanation = std::make_unique<derm::Explanation>(session->bundle, resized(*session, skin_type), found);
+        session->explanation = std::make_unique<derm::Explanation>(begun(*session, skin_type), found);
     });
 }
 
@@ -312,6 +322,9 @@ EXPORT(derm_web_finish) derm_status derm_web_finish(Session* session) {
         text = session->classification ? session->classification->answer().json
                : session->explanation  ? explanation_json(*session->bundle, *session->explanation)
                                        : report_json(session->selftest->report());
+        if (session->classification) {
+            session->last = std::move(session->classification);
+        }
         session->end();
     });
 }

@@ -32,6 +32,9 @@ export interface OpenOptions {
  */
 export function open(model: Uint8Array | ArrayBuffer | Blob | string | URL, options?: OpenOptions): Promise<Classifier>;
 
+/** Which build of LiteRT.js, out of litert/, a page can run, and with how many threads. */
+export function runtimeFor(threads?: number): { build: string; threads: number };
+
 export interface Tensor { name: string; kind: string; shape: number[]; dtype: "uint8" | "float32"; bytes: number }
 export interface Description {
   id: string; name: string; version: string; digest: string; kind: string; licence: string; intended_use: string; fit: string;

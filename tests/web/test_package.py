@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -80,6 +81,13 @@ def test_every_vector_of_the_preprocessing_gives_the_same_bytes(package):
     assert differ == []
 
 
+def test_the_core_as_webassembly_agrees_with_every_vector(built):
+    done = subprocess.run(
+        ["ctest", "--test-dir", built.parent / "wasm", "--output-on-failure"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "100% tests passed" in done.stdout, done.stdout[-4000:]
+
+
 def test_every_bundle_is_taken_or_refused_with_the_number_of_the_vectors(package):
     listed = vectors("bundles")
     base = base64.b64decode(listed["base"])
@@ -124,7 +132,7 @@ def test_a_model_of_several_graphs_is_routed_as_in_python(browser, site, tmp_pat
     model = tmp_path / "tiny.derm"
     model.write_bytes(models.bundle_bytes(precision))
     package = Package(browser, site)
-    assert package.open(model.read_bytes(), threads=1) == 0
+    assert package.open(model.read_bytes(), threads=2) == 0
     skipped = 0
     with Classifier(model) as classifier:
         for number, pixels in enumerate(models.photos(6, seed=1)):

@@ -299,7 +299,7 @@ EXPORT(derm_web_due) std::int32_t derm_web_due(const Session* session) {
     return ask ? static_cast<std::int32_t>(2 * ask->graph + (ask->evidence ? 1 : 0)) : -1;
 }
 
-// Where an input of the graph that is due lies; 0 for an unknown kind.
+// Where an input of the graph that is due lies. `kind`: of one of its tensors.
 EXPORT(derm_web_input) const uint8_t* derm_web_input(const Session* session, const char* kind, std::uint32_t length) {
     return session->task()->inputs().find(string_of(kind, length));
 }

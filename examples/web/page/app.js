@@ -68,6 +68,8 @@ async function classify() {
     if (mine === turn) show(answer);
   } catch (error) {
     if (mine !== turn) return;
+    photo = null;
+    hidePhoto(); // the answer to another photo would be taken for this one's
     complain(error);
     say("Ready.");
   }
@@ -82,7 +84,7 @@ function show({ result, stages, explanation, picture }) {
   showTimes(at("times"), stages);
   showEvidence(explanation);
   at("answer").hidden = false;
-  say(result.refer ? "Done: see a dermatologist." : "Done.");
+  say(`Done. ${at("verdict").textContent} ${at("refer-title").textContent}.`);
 }
 
 function showPicture(picture) {
@@ -92,6 +94,11 @@ function showPicture(picture) {
   canvas.getContext("bitmaprenderer").transferFromImageBitmap(picture);
   at("picture").hidden = false;
   at("drop").classList.add("full");
+}
+
+function hidePhoto() {
+  for (const id of ["answer", "picture", "heat-option", "heat-text"]) at(id).hidden = true;
+  at("drop").classList.remove("full");
 }
 
 // --- The evidence -------------------------------------------------------------------------------------------------------

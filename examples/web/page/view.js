@@ -62,7 +62,7 @@ export function showAnswer(at, result, levels, names) {
   const level = sure && levels.find((name) => result.levels[name].some((node) => node.id === sure.id));
   at("verdict").replaceChildren(
     ...(sure
-      ? [element("strong", { textContent: sure.name }), ` (${level}), probability ${percent(sure.probability)}`]
+      ? [element("strong", { textContent: sure.name }), ` (${level}), probability ${percent(sure.probability)}.`]
       : ["Nothing is certain enough to be called an answer."]),
   );
   at("refer").classList.toggle("yes", result.refer);

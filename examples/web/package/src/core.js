@@ -1,5 +1,5 @@
 // derm.wasm, the C++ core: its functions with text and bytes for arguments. derm_web.cpp is the other side.
-import { DermError } from "./errors.js";
+import { DermError, NO_MEMORY } from "./errors.js";
 
 const FITS = ["stretch", "crop", "pad"];
 const ROUTINGS = ["all", "lazy", "top"];
@@ -129,7 +129,7 @@ export class Core {
 
   #new(bytes) {
     const data = this.#wasm.derm_web_new(bytes.length);
-    if (data === 0) throw this.error(601, `${bytes.length} bytes`);
+    if (data === 0) throw this.error(NO_MEMORY, `${bytes.length} bytes`);
     this.#bytes(data, bytes.length).set(bytes);
     return data;
   }

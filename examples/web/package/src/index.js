@@ -1,5 +1,5 @@
 // derm-sdk-web: photos of skin classified in the browser. The work is done in a worker; this file talks to it.
-import { ARGUMENT_CLOSED, DermError, FETCH } from "./errors.js";
+import { ARGUMENT_CLOSED, ARGUMENT_THREADS, DermError, FETCH, INTERNAL, NO_MEMORY, PICTURE, RUNTIME_LOAD } from "./errors.js";
 
 export { DermError } from "./errors.js";
 
@@ -8,6 +8,8 @@ const RELAXED_SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
 );
 const MOST_THREADS = 4;
+const PATIENCE_MS = 30_000; // with threads that may never start
+const MAX_MODEL_BYTES = 500_000_000;
 
 /** Which of LiteRT's builds this page can run, with how many threads. */
 export function runtimeFor(threads) {
@@ -50,6 +52,10 @@ async function compile(address) {
 }
 
 async function bytesOf(model) {
+  const size = model?.size ?? model?.byteLength ?? 0;
+  if (size > MAX_MODEL_BYTES) {
+    throw new DermError(NO_MEMORY, `The model has ${Math.round(size / 1e6)} MB; it may have ${MAX_MODEL_BYTES / 1e6} MB.`);
+  }
   if (model instanceof Uint8Array) return model.slice();
   if (model instanceof ArrayBuffer) return new Uint8Array(model.slice(0));
   if (model instanceof Blob) {
@@ -70,20 +76,36 @@ export async function open(model, options = {}) {
   const at = (name) => new URL(name, assets).href;
   const threads = options.threads;
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
-    throw new DermError(103, `The number of threads must be from 1 to 64 (${threads})`);
+    throw new DermError(ARGUMENT_THREADS, `The number of threads must be from 1 to 64 (${threads})`);
   }
   const runtime = runtimeFor(threads);
   const script = at(`litert/${runtime.build}.js`);
   const needed = [bytesOf(model), compiled(at("derm.wasm")), compiled(at(`litert/${runtime.build}.wasm`))];
   const [bytes, core, module] = await Promise.all(needed);
-  const line = new Line(new Worker(at("worker.js"), { name: "derm" }));
+  const begin = (count) => begun(at("worker.js"), { model: bytes, core, litert: { script, module }, threads: count }, runtime.build);
   try {
-    const argument = { model: bytes, core, litert: { script, module }, threads: runtime.threads };
-    const { stages, ...description } = await line.call("open", argument, [bytes.buffer]);
-    return new Classifier(line, { ...description, runtime: runtime.build, threads: runtime.threads }, stages);
+    return await begin(runtime.threads);
+  } catch (error) {
+    if (!(error instanceof Late) || runtime.threads === 1) throw error;
+    return begin(1); // on a device that is busy beyond measure, threads can wait for each other for ever
+  }
+}
+
+class Late extends DermError {}
+
+async function begun(script, argument, build) {
+  const line = new Line(new Worker(script, { name: "derm" }));
+  const { threads } = argument;
+  const late = new Late(RUNTIME_LOAD, `The model did not open within ${PATIENCE_MS / 1000} seconds.`);
+  const timer = threads > 1 ? setTimeout(() => line.close(late), PATIENCE_MS) : 0;
+  try {
+    const { stages, ...description } = await line.call("open", argument);
+    return new Classifier(line, { ...description, runtime: build, threads }, stages);
   } catch (error) {
     line.close();
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -101,7 +123,7 @@ class Line {
       if (error) call?.reject(new DermError(error.status, error.message));
       else call?.resolve(value);
     };
-    worker.onerror = (event) => this.close(new DermError(602, `The worker stopped: ${event.message ?? "it could not be loaded"}.`));
+    worker.onerror = (event) => this.close(new DermError(INTERNAL, `The worker stopped: ${event.message ?? "it could not be loaded"}.`));
   }
 
   call(call, argument, transferred = []) {
@@ -116,7 +138,7 @@ class Line {
         this.#worker.postMessage({ id, call, argument }, transferred);
       } catch (error) {
         this.#open.delete(id);
-        reject(new DermError(200, `This is no photo: ${error.message}`));
+        reject(new DermError(PICTURE, `This is no photo: ${error.message}`));
       }
     });
   }
@@ -166,5 +188,5 @@ function photoOf(photo) {
   const bitmap = typeof ImageBitmap !== "undefined" && photo instanceof ImageBitmap;
   if (photo instanceof Blob || bitmap) return photo;
   if (photo?.data && photo.width && photo.height) return { data: photo.data, width: photo.width, height: photo.height };
-  throw new DermError(200, "A photo must be a Blob, an ImageBitmap or an ImageData.");
+  throw new DermError(PICTURE, "A photo must be a Blob, an ImageBitmap or an ImageData.");
 }

@@ -1,6 +1,6 @@
 // The worker: everything that takes time. A classic one, since LiteRT.js loads its script with importScripts.
 import { Core } from "./core.js";
-import { DermError } from "./errors.js";
+import { DermError, INTERNAL } from "./errors.js";
 import { Graphs, load, missing } from "./graphs.js";
 import { openPhoto } from "./photo.js";
 
@@ -112,7 +112,7 @@ async function answer({ id, call, argument }) {
     const value = await calls[call](argument);
     self.postMessage({ id, value }, value.picture ? [value.picture] : []);
   } catch (error) {
-    const status = error instanceof DermError ? error.status : 602;
+    const status = error instanceof DermError ? error.status : INTERNAL;
     self.postMessage({ id, error: { status, message: error.message ?? String(error) } });
   }
 }

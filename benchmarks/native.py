@@ -1,10 +1,11 @@
 """Does libderm say what Python says, and in what time? Photos through both; the answers must be equal, byte for byte.
 
-    python benchmarks/native.py BUILD MODEL PHOTOS [--limit N] [--soak N]
+    python benchmarks/native.py BUILD MODEL PHOTOS [--limit N] [--soak N] [--emulator COMMAND]
 
 BUILD is a build folder of CMakeLists.txt, PHOTOS a data set. Prints how many photos gave the same JSON; the time
 of a photo, pixels in, result out, in C beside Python's, measured by turns in one run; the same for four handles in four
-threads; and the resident memory before and after --soak classifications.
+threads; and the resident memory before and after --soak classifications. With --emulator BUILD is for another processor, run by
+this command (docs/arm.md), with DERM_LITERT a library for that processor; then answers alone are compared.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--limit", type=int, default=10**9)
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--emulator", default="")
     given = parser.parse_args()
     os.environ.setdefault("DERM_LITERT", str(Path(ai_edge_litert.__file__).with_name("libLiteRt.so")))
     with tempfile.TemporaryDirectory() as folder, Classifier(given.model) as classifier:
-        native = Native(given.build / "tests" / "native" / "derm_run", given.model, Path(folder))
+        program = given.build / "tests" / "native" / "derm_run"
+        native = Native([*given.emulator.split(), program], given.model, Path(folder))
         compare(classifier, native, photos(given.photos, given.limit))
+        if given.emulator:
+            return
         timed = [pixels for pixels, _ in photos(given.photos, TIMED)]
         race(classifier, native, timed)
         if given.soak:
@@ -63,8 +68,8 @@ def photos(folder: Path, limit: int) -> Iterator[tuple[Pixels, int | None]]:
 class Native:
     """The program derm_run, fed with raw pixels from a folder."""
 
-    def __init__(self, program: Path, model: Path, folder: Path) -> None:
-        self._command, self._folder = [str(program), str(model)], folder
+    def __init__(self, program: list[str | Path], model: Path, folder: Path) -> None:
+        self._command, self._folder = [*map(str, program), str(model)], folder
 
     def _list(self, chunk: list[tuple[Pixels, int | None]]) -> str:
         lines = []

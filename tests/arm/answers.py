@@ -15,6 +15,7 @@ from pathlib import Path
 
 from derm_sdk import Classifier
 from derm_sdk.inputs import network_inputs
+from derm_sdk.runtime import real_values
 
 
 def rows(folder: Path, count: int) -> Iterator[tuple[Path, int | None]]:
@@ -32,12 +33,13 @@ def main(model: str, photos: str, count: str) -> None:
             decoded, rgb = classifier._seen(path)
             prepared = network_inputs(rgb, skin_type, classifier.bundle.input_kinds)
             stored = classifier._stored_outputs(prepared)
+            logits = {graph.id: real_values(graph.output, stored[graph.id]) for graph in classifier.bundle.graphs}
             line = {
                 "photo": path.name,
                 "pixels": hashlib.sha256(decoded.pixels.tobytes()).hexdigest(),
                 "prepared": {kind: hashlib.sha256(values.tobytes()).hexdigest() for kind, values in prepared.items()},
                 "outputs": {graph: values.ravel().tolist() for graph, values in stored.items()},
-                "answer": classifier.classify(path, fitzpatrick=skin_type).to_json(),
+                "answer": classifier._told(decoded, rgb, logits, skin_type, "all").to_json(),
             }
             print(json.dumps(line), flush=True)
 

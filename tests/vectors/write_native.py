@@ -98,7 +98,9 @@ def numbers() -> dict[str, Any]:
         [1 + random.exponential(4, 100), [1.0, 2.0, 1.0000000000000002, 1.4142135623730951, 1e300]]
     )
     rows = [random.normal(0, 8, n) for n in (1, 2, 3, 7, 8, 9, 21, 130)]
-    printed = [*random.uniform(0, 1, 60), *10.0 ** random.uniform(-320, 308, 60), 0.0, -0.0, 1.0, 0.1, 1e-4, 1e-5, 9.999e-5]
+    # Powers of two, since those of ten are not the same bits in every C library.
+    wide = np.ldexp(random.uniform(1, 2, 60), random.integers(-1070, 1024, 60).astype(np.int32))
+    printed = [*random.uniform(0, 1, 60), *wide, 0.0, -0.0, 1.0, 0.1, 1e-4, 1e-5, 9.999e-5]
     printed += [123456789012345680.0, 1e15, 1e16, 1.5e16, 1e22, 5e-324, 2.0**-44, 1.7976931348623157e308, -2.5, 100.0, 0.3]
     halves = [0.125, 0.375, 0.005, 0.015, 0.025, 0.045, 1.005, 0.995, 0.994999, 1.0, 0.0, -0.0, *random.uniform(0, 1, 40)]
     return {

@@ -23,7 +23,9 @@ class Interval:
     def wait(self, stop: threading.Event) -> bool:
         """Waits until it is time."""
         stopped = stop.wait(max(0.0, self._next - time.monotonic()))
-        self._next = max(self._next + self._seconds, time.monotonic())
+        self._next += self._seconds
+        if self._next < time.monotonic():
+            self._next = time.monotonic() + self._seconds
         return not stopped
 
 

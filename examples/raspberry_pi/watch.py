@@ -10,6 +10,7 @@ are not kept. A research tool, not a medical device.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -101,8 +102,9 @@ def now() -> str:
 
 
 def tell(sentence: str) -> None:
-    """To the terminal, or to the journal of a service."""
-    print(sentence, file=sys.stderr, flush=True)
+    """To the terminal, or to the journal of a service; a full card must not end the watching."""
+    with contextlib.suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -115,6 +117,8 @@ def main() -> None:
     parser.add_argument("--button", type=int, metavar="PIN", help="a GPIO pin, instead of the clock")
     parser.add_argument("--count", type=int, help="stop after so many photos")
     given = parser.parse_args()
+    if not 0 <= given.every < threading.TIMEOUT_MAX:
+        parser.error(f"--every must be seconds, 0 or more; got {given.every:g}.")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -124,8 +128,10 @@ def main() -> None:
             log = JsonLog(given.log)
             Watcher(classifier, lambda: open_camera(given.camera), log, stop.wait).run(trigger, stop, given.count)
             log.close()
-    except (DermError, OSError) as error:
+    except DermError as error:
         sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"The log {str(given.log)!r} cannot be written: {error.strerror or error}.")
     except ImportError as error:
         sys.exit(f"{error}; docs/raspberry-pi.md says how to install it.")
 

@@ -1,7 +1,7 @@
-"""A line of JSON for each photo: what this machine makes of it. answers.py MODEL PHOTOS COUNT; compare.py compares two of them.
+"""What this machine makes of photos, a line of JSON each: answers.py MODEL PHOTOS COUNT; compare.py compares two such files.
 
-COUNT photos are taken evenly from the data set PHOTOS. A line holds digests of the prepared inputs, the graphs' stored outputs
-as they are, and the result.
+COUNT photos are taken evenly from the data set PHOTOS. A line holds digests of the pixels and of the prepared inputs, the
+graphs' stored outputs as they are, and the result.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Compares what two machines made of the same photos: compare.py HERE THERE, files of answers.py. Exit code 1 if they differ.
+"""Compares what two machines made of the same photos: compare.py HERE THERE, files of answers.py. Exit code 1 where
+they differ.
 
-Floats of a float32 model may differ in their last bits; then the largest difference of an output and of a probability is told.
+The outputs of a float32 model may differ in their last bits; then the largest difference is told.
 """
 
 from __future__ import annotations

@@ -31,11 +31,13 @@ def check_wheel(path: Path, files: list[Path]) -> list[str]:
         sizes = {each.filename: each.file_size for each in wheel.infolist()}
     code = {name for name in sizes if ".dist-info/" not in name}
     compiled = {name for name in code if name.endswith((".so", ".pyd"))}
-    problems = [f"lacks {name}" for name in sorted(expected_in_wheel(files) - code)]
-    problems += [f"holds {name}, which is no part of a package" for name in sorted(code - compiled - expected_in_wheel(files))]
-    problems += [] if len(compiled) == (0 if "none-any" in path.name else 1) else [f"holds the compiled files {compiled}"]
-    for licence in ("LICENSE", "LICENSE-starter.txt"):
-        problems += [] if any(n.endswith(licence) and ".dist-info/" in n for n in sizes) else [f"lacks the licence {licence}"]
+    wanted = expected_in_wheel(files)
+    problems = [f"lacks {name}" for name in sorted(wanted - code)]
+    problems += [f"holds {name}, which is no part of a package" for name in sorted(code - compiled - wanted)]
+    if len(compiled) != (0 if "none-any" in path.name else 1):
+        problems.append(f"holds the compiled files {sorted(compiled)}")
+    told = {name.rpartition("/")[2] for name in sizes if ".dist-info/" in name}
+    problems += [f"lacks the licence {name}" for name in ("LICENSE", "LICENSE-starter.txt") if name not in told]
     largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, {len(sizes)} files; largest "
           + ", ".join(f"{name} {sizes[name] / 1e6:.2f} MB" for name in largest))  # fmt: skip

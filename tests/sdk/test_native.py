@@ -153,6 +153,14 @@ def test_the_core_without_litert_is_small(build, tmp_path):
     assert (tmp_path / "stripped.so").stat().st_size < 400_000
 
 
+def test_the_module_map_for_ios_names_a_header_that_clang_takes(tmp_path):
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not installed")
+    (tmp_path / "app.m").write_text("@import Derm;\nconst char *version(void) { return derm_version(); }\n")
+    flags = ["-fmodules", f"-fmodules-cache-path={tmp_path}", "-fsyntax-only", "-Werror"]
+    run("clang", *flags, f"-fmodule-map-file={ROOT / 'examples' / 'ios' / 'module.modulemap'}", tmp_path / "app.m")
+
+
 # --- Answers ----------------------------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ installed compiled compiled
 echo "== The vectors, with the installed wheel"
 "$folder/compiled/bin/python" -m pip install --quiet pytest hypothesis
 cp -r tests docs "$folder/compiled/"
+mkdir -p "$folder/compiled/derm_sdk/native" && cp -r derm_sdk/native/include "$folder/compiled/derm_sdk/native/" # and no Python
 (cd "$folder/compiled" && bin/python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . -W ignore \
     tests/sdk/test_preprocess.py tests/sdk/test_native.py -k "test_frozen or test_the_vectors")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -44,19 +45,28 @@ class JsonLog:
 
     def _open(self) -> int:
         file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        os.ftruncate(file, _whole_lines(file))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(file, _whole_lines(file))
+        except BlockingIOError:
+            os.close(file)
+            raise OSError("another program writes to it; stop one of the two") from None
+        except OSError:
+            os.close(file)
+            raise
         return file
 
     def _rotate(self) -> None:
         """Renames from the oldest on, so that a power cut in between loses no file."""
-        for number in range(self._keep, 0, -1):
-            older = self._path if number == 1 else self._numbered(number - 1)
-            if older.exists():
-                os.replace(older, self._numbered(number))
-        if self._keep == 0:
-            self._path.unlink()
+        if self._path.exists():  # else the last rotation came no further
+            for number in range(self._keep, 0, -1):
+                older = self._path if number == 1 else self._numbered(number - 1)
+                if older.exists():
+                    os.replace(older, self._numbered(number))
+            self._path.unlink(missing_ok=True)
+        newest = self._open()
         os.close(self._file)
-        self._file = self._open()
+        self._file = newest
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -128,6 +128,8 @@ def test_what_a_power_cut_left_unfinished_is_cut_off(tmp_path: Path, modules: Si
     log = modules.log.JsonLog(path)
     log.append({"n": 4})
     assert [line["n"] for line in read(path)] == [1, 2, 4]
+    with pytest.raises(OSError, match="another program writes to it"):
+        modules.log.JsonLog(path)
 
 
 @pytest.mark.parametrize("keep", [0, 2])

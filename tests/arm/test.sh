@@ -42,7 +42,7 @@ arm_python -m pytest -q -p no:cacheprovider -c /dev/null --rootdir . -W ignore \
     tests/sdk/test_preprocess.py tests/sdk/test_native.py -k "test_frozen or test_the_vectors"
 
 echo "== The starter's self-test"
-arm_python -m derm_sdk.cli selftest derm_sdk/models/starter.derm
+arm_python -c "from derm_sdk.cli import main; main()" selftest derm_sdk/models/starter.derm
 
 if [ -n "$photos" ]; then
     echo "== $count photos of $photos with $model, from the file to the answer, in Python"

@@ -1,5 +1,7 @@
 # make demo   installs into .venv and shows the whole way once: drawn photos -> training -> int8 -> answers
 # make test   installs into .venv and runs every check
+# make test-wheel   builds the wheels into build/wheels/dist, audits them, and runs them in empty environments: docs/install.md
+# make test-arm [MODEL=m.derm PHOTOS=data [COUNT=n]]   the SDK and its vectors on an emulated aarch64: docs/arm.md
 # make starter DATA=runs/both   trains and converts the model that comes with the package, in hours: docs/starter.md
 # make benchmarks   those that need no data of yours; benchmarks/README.md has them all
 
@@ -8,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg setup.py pyproject.toml $(wildcard derm_sdk/native/src/*)
 
-.PHONY: demo test lint starter benchmarks clean
+.PHONY: demo test lint test-wheel test-arm starter benchmarks clean
 
 demo: $(VENV)/installed-all
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -23,6 +25,12 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test-wheel:
+	PYTHON=$(PYTHON) bash tests/wheels/test.sh build/wheels
+
+test-arm: $(VENV)/installed-test
+	PYTHON="$(CURDIR)/$(BIN)/python" bash tests/arm/test.sh build/arm $(MODEL) $(PHOTOS) $(COUNT)
 
 benchmarks: $(VENV)/installed-test
 	for name in preprocessing classify cache_memory training feeding; do $(BIN)/python benchmarks/$$name.py || exit 1; done

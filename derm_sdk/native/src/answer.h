@@ -13,6 +13,7 @@
 
 #include "bundle.h"
 #include "derm.h"
+#include "prior.h"
 
 namespace derm {
 
@@ -34,6 +35,7 @@ struct Photo {
     std::size_t width, height;   // upright
     int skin_type;               // 0 for unknown
     int routing;                 // a derm_routing
+    const Prior* prior;          // nullptr for the training's own shares
 };
 
 // Runs the graphs that a routing asks for; `run` gives the logits of a graph. docs/result.md, "Routing".

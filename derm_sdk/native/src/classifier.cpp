@@ -36,6 +36,8 @@ Bytes derive(const uint8_t* rgb, size_t size, const std::string& kind, int skin_
 
 Classifier::Classifier(std::shared_ptr<const Loaded> bundle, const derm_options& options)
     : bundle_(std::move(bundle)), routing_(options.routing) {
+    require(options.prior == nullptr || routing_ != DERM_TOP, DERM_ARGUMENT_PRIOR_ROUTING);
+    set_prior(options.prior, options.prior_count);
     if (options.without_graphs != 0) {
         return;
     }
@@ -44,6 +46,21 @@ Classifier::Classifier(std::shared_ptr<const Loaded> bundle, const derm_options&
     for (const Graph& graph : bundle_->graphs) {
         networks_.push_back(std::make_unique<Network>(*litert_, graph, options.threads == 0 ? 1 : options.threads));
     }
+}
+
+void Classifier::set_prior(const derm_share* shares, size_t count) {
+    if (shares == nullptr) {
+        require(count == 0, DERM_ARGUMENT_NULL, "prior");
+        prior_.reset();
+        return;
+    }
+    prior_ = read_prior(*bundle_, shares, count);
+}
+
+int Classifier::routing_of(int asked) const {
+    const int routing = asked == DERM_AS_OPENED ? routing_ : asked;
+    require(!prior_ || routing != DERM_TOP, DERM_ARGUMENT_PRIOR_ROUTING);
+    return prior_ ? DERM_ALL : routing;
 }
 
 void Classifier::require_graphs() const { require(litert_ != nullptr, DERM_ARGUMENT_NO_GRAPHS); }
@@ -76,7 +93,7 @@ Answer Classifier::classify(const Camera& photo, int skin_type, int routing) {
     require_graphs();
     const Prepared prepared = prepare(photo, skin_type);
     const Logits found = run_graphs(*bundle_, routing, [&](size_t graph) { return logits(graph, prepared); });
-    return tell(bundle_, found, {prepared.bytes.back().data(), photo.width(), photo.height(), skin_type, routing});
+    return tell(bundle_, found, {prepared.bytes.back().data(), photo.width(), photo.height(), skin_type, routing, prior()});
 }
 
 HeatMap Classifier::explain(const Camera& photo, int skin_type, size_t node, Target& target, double& probability) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,11 @@ public:
     const Loaded& bundle() const { return *bundle_; }
     std::shared_ptr<const Bundle> shared() const { return bundle_; }
     int routing() const { return routing_; }
+    // The prior of what is answered from now on; none without shares. Throws Failure, and keeps the one there was.
+    void set_prior(const derm_share* shares, std::size_t count);
+    const Prior* prior() const { return prior_ ? &*prior_ : nullptr; }
+    // What a photo is routed by: with a prior any label can become the best one, so every graph is run.
+    int routing_of(int asked) const;
     const std::string& runtime() const { return runtime_; }  // "" without graphs
 
     Answer classify(const Camera& photo, int skin_type, int routing);
@@ -57,6 +63,7 @@ private:
 
     std::shared_ptr<const Loaded> bundle_;
     int routing_;
+    std::optional<Prior> prior_;
     std::string runtime_;
     std::unique_ptr<Litert> litert_;
     std::vector<std::unique_ptr<Network>> networks_;  // by graph

@@ -5,19 +5,30 @@
 For each run: `derm-toolkit evaluate RUN` and `derm-convert --int8 RUN`, then `derm-toolkit evaluate BUNDLE` on the run's own
 data; what is there already is kept. A run whose int8 model breaks derm-convert's limits is converted
 with --force, and carries a dagger. The table is Markdown, in the order of the condition's macro F1.
+
+A split is as clean as the search for near duplicates that it was made with. So the search is done anew, and the figures are
+about the test photos without a relative on another side; --all takes all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from without_relatives import found_clusters, without_relatives
+
 from derm_sdk import read_bundle
-from derm_toolkit.training.run import read_run
+from derm_toolkit.evaluation.bootstrap import resample
+from derm_toolkit.evaluation.figures import level_cell
+from derm_toolkit.evaluation.measures import ReferMeasure, level_measure, refer_node
+from derm_toolkit.evaluation.predictions import read_predictions
+from derm_toolkit.training.run import Run, read_run
+
+Figures = dict[str, dict[str, Any]]
 
 
 def command(module: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -41,16 +52,33 @@ def cell(figure: dict[str, Any] | None) -> str:
     return f"{short(figure['value'])} ({short(figure['low'])}-{short(figure['high'])})"
 
 
-def row(folder: Path) -> dict[str, Any]:
+def figures(run: Run, path: Path, every: bool) -> Figures:
+    """{level or "refer": {figure: cell}, "n": {"photos": n}} of what a model said of the run's test photos."""
+    dataset, said = run.dataset(), read_predictions(path)
+    clusters = found_clusters(dataset)
+    if not every:
+        clean = without_relatives(dataset, run.split(dataset), clusters)
+        said = said.take(np.flatnonzero(np.isin(said.digest, sorted(clean))))
+    rows, node = np.arange(len(said)), refer_node(said)
+    measures: dict[str, Any] = {level: level_measure(said, level, rows) for level in said.taxonomy.levels}
+    if node is not None:
+        measures["refer"] = ReferMeasure(said, node, rows)
+    found = resample(measures, [clusters.names[digest] for digest in said.digest.tolist()])
+    cells = {part: {name: level_cell(name, each, len(said)) for name, each in of.items()} for part, of in found.items()}
+    constant = {level: measures[level].baselines for level in said.taxonomy.levels}
+    return {**cells, "constant": constant, "n": {"photos": len(said)}}
+
+
+def row(folder: Path, every: bool) -> dict[str, Any]:
     print(f"{folder}:", file=sys.stderr)
     run = read_run(folder)
-    figures, bundle = folder / "evaluation" / "test.json", folder / "int8.derm"
-    if not figures.is_file():
+    told, bundle = folder / "evaluation" / "test.npz", folder / "int8.derm"
+    if not told.is_file():
         must(command("derm_toolkit", "evaluate", folder))
     if not bundle.is_file():
         must(command("derm_converters", "--int8", "--force", run.folder, "-o", bundle))
     small = folder / "evaluation" / "int8-test.json"
-    if not small.is_file():
+    if not small.with_suffix(".npz").is_file():
         must(command("derm_toolkit", "evaluate", bundle, "--data", run.dataset().folder, "--splits",
                      folder / "splits.csv", "--json", small))  # fmt: skip
     epochs, minutes = run.effort()
@@ -61,20 +89,20 @@ def row(folder: Path) -> dict[str, Any]:
         "minutes": minutes,
         "bytes": bundle.stat().st_size,
         "marked": bool(read_bundle(bundle).warnings),
-        "float": json.loads(figures.read_text(encoding="utf-8"))["all"],
-        "int8": json.loads(small.read_text(encoding="utf-8"))["all"],
+        "float": figures(run, told, every),
+        "int8": figures(run, small.with_suffix(".npz"), every),
     }
 
 
 def to_markdown(rows: list[dict[str, Any]]) -> str:
     """A line per run: what it cost, its float figures, and its int8 ones."""
-    levels = list(rows[0]["float"]["levels"])
+    levels = list(rows[0]["float"]["constant"])
     first, last = levels[0], levels[-1]
     heads = ["run", "weights", "float", "epochs, minutes", f"{last} macro F1", "balanced accuracy"]
     heads += [f"{level} accuracy" for level in reversed(levels)] + ["AUROC", "int8", "its macro F1", f"its {first} accuracy"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for each in sorted(rows, key=lambda each: -each["float"]["levels"][last]["macro_f1"]["value"]):
-        given, small = each["float"]["levels"], each["int8"]["levels"]
+    for each in sorted(rows, key=lambda each: -each["float"][last]["macro_f1"]["value"]):
+        given, small = each["float"], each["int8"]
         words = [
             f"`{each['name']}`",
             f"{each['weights'] / 1e6:.1f} M",
@@ -83,16 +111,16 @@ def to_markdown(rows: list[dict[str, Any]]) -> str:
             cell(given[last]["macro_f1"]),
             cell(given[last]["balanced_accuracy"]),
             *(cell(given[level]["accuracy"]) for level in reversed(levels)),
-            cell(each["float"]["refer"].get("auroc")) if each["float"].get("refer") else "",
+            cell(given["refer"].get("auroc")) if "refer" in given else "",
             f"{each['bytes'] / 1e6:.1f} MB" + ("†" if each["marked"] else ""),
             cell(small[last]["macro_f1"]),
             cell(small[first]["accuracy"]),
         ]
         lines.append("| " + " | ".join(words) + " |")
-    plain = rows[0]["float"]["levels"]
-    constant = [f"{level} accuracy {plain[level]['baselines']['accuracy']:.3f}" for level in reversed(levels)]
-    lines += ["", f"A constant answer: {', '.join(constant)}, {last} macro F1 {plain[last]['baselines']['macro_f1']:.3f}. "
-              f"n = {rows[0]['float']['n']}."]  # fmt: skip
+    constant = rows[0]["float"]["constant"]
+    told = [f"{level} accuracy {constant[level]['accuracy']:.3f}" for level in reversed(levels)]
+    lines += ["", f"A constant answer: {', '.join(told)}, {last} macro F1 {constant[last]['macro_f1']:.3f}. "
+              f"n = {rows[0]['float']['n']['photos']}."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -100,8 +128,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--out", type=Path, help="where the table goes; else it is printed")
+    parser.add_argument("--all", action="store_true", help="judge on all test photos, those with relatives elsewhere too")
     asked = parser.parse_args()
-    table = to_markdown([row(folder) for folder in asked.runs])
+    table = to_markdown([row(folder, asked.all) for folder in asked.runs])
     if asked.out:
         asked.out.write_text(table, encoding="utf-8")
     else:

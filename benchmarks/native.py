@@ -1,10 +1,14 @@
 """Does libderm say what Python says, and in what time? Photos through both; the answers must be equal, byte for byte.
 
-    python benchmarks/native.py BUILD MODEL PHOTOS [--limit N] [--soak N]
+    python benchmarks/native.py BUILD MODEL PHOTOS [--limit N] [--soak N] [--emulator COMMAND] [--java CLASSES]
 
 BUILD is a build folder of CMakeLists.txt, PHOTOS a data set. Prints how many photos gave the same JSON; the time
 of a photo, pixels in, result out, in C beside Python's, measured by turns in one run; the same for four handles in four
 threads; and the resident memory before and after --soak classifications.
+
+Two options compare answers alone. --emulator: BUILD is for another processor, run by this command (docs/arm.md), and
+DERM_LITERT a library for it. --java: through the Java machine and the JNI library of BUILD, with examples/android
+compiled to CLASSES.
 """
 
 from __future__ import annotations
@@ -38,11 +42,15 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--limit", type=int, default=10**9)
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--emulator", default="")
+    parser.add_argument("--java", type=Path)
     given = parser.parse_args()
     os.environ.setdefault("DERM_LITERT", str(Path(ai_edge_litert.__file__).with_name("libLiteRt.so")))
     with tempfile.TemporaryDirectory() as folder, Classifier(given.model) as classifier:
-        native = Native(given.build / "tests" / "native" / "derm_run", given.model, Path(folder))
+        native = Native(command(given.build, given.model, given.emulator, given.java), Path(folder))
         compare(classifier, native, photos(given.photos, given.limit))
+        if given.emulator or given.java:
+            return
         timed = [pixels for pixels, _ in photos(given.photos, TIMED)]
         race(classifier, native, timed)
         if given.soak:
@@ -50,6 +58,14 @@ def main() -> None:
             print(
                 f"memory: {found['rss_before_kb']} kB before, {found['rss_after_kb']} kB after {given.soak} classifications"
             )
+
+
+def command(build: Path, model: Path, emulator: str, classes: Path | None) -> list[str]:
+    """A program that takes a list of raw photos and prints a result for each."""
+    if classes is None:
+        return [*emulator.split(), str(build / "tests" / "native" / "derm_run"), str(model)]
+    java = ["java", f"-Djava.library.path={build / 'examples' / 'android' / 'jni'}", "-cp", str(classes)]
+    return [*java, "org.dermsdk.Classify", str(model), os.environ["DERM_LITERT"]]
 
 
 def photos(folder: Path, limit: int) -> Iterator[tuple[Pixels, int | None]]:
@@ -61,10 +77,10 @@ def photos(folder: Path, limit: int) -> Iterator[tuple[Pixels, int | None]]:
 
 
 class Native:
-    """The program derm_run, fed with raw pixels from a folder."""
+    """A program of `command`, fed with raw pixels from a folder."""
 
-    def __init__(self, program: Path, model: Path, folder: Path) -> None:
-        self._command, self._folder = [str(program), str(model)], folder
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self._command, self._folder = command, folder
 
     def _list(self, chunk: list[tuple[Pixels, int | None]]) -> str:
         lines = []

@@ -22,23 +22,29 @@ from derm_toolkit.data.manifest import Dataset, Split
 from derm_toolkit.evaluation.predictions import Predictions, read_predictions
 from derm_toolkit.training.run import read_run
 
+_FOUND: dict[str, Clusters] = {}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN[:FILE.npz]")
-    found: dict[str, Clusters] = {}
     print("| run | test photos | category accuracy | condition accuracy | condition macro F1 | AUROC |")
     print("|---|---|---|---|---|---|")
     for word in parser.parse_args().runs:
         name, _, file = word.partition(":")
         run = read_run(Path(name))
         dataset = run.dataset()
-        if dataset.digest not in found:
-            found[dataset.digest] = find_clusters(dataset, "embedding", dataset.folder / "descriptors", _quiet)
         said = read_predictions(Path(file) if file else run.folder / "evaluation" / "test.npz")
-        clean = without_relatives(dataset, run.split(dataset), found[dataset.digest])
+        clean = without_relatives(dataset, run.split(dataset), found_clusters(dataset))
         for which, keep in (("all", np.ones(len(said), bool)), ("no relative", np.isin(said.digest, sorted(clean)))):
             print(f"| {word} | {keep.sum()}, {which} | " + " | ".join(figures(said, keep)) + " |", flush=True)
+
+
+def found_clusters(dataset: Dataset) -> Clusters:
+    """What a search for near duplicates finds today; looked for once a data set."""
+    if dataset.digest not in _FOUND:
+        _FOUND[dataset.digest] = find_clusters(dataset, "embedding", dataset.folder / "descriptors", _told)
+    return _FOUND[dataset.digest]
 
 
 def without_relatives(dataset: Dataset, split: Split, clusters: Clusters) -> set[str]:
@@ -62,7 +68,7 @@ def figures(said: Predictions, keep: np.ndarray) -> list[str]:
     return [cell.removeprefix("0") for cell in cells]
 
 
-def _quiet(done: int, total: int) -> None:
+def _told(done: int, total: int) -> None:
     print(f"\r{done} of {total} photos described", end="\n" if done == total else "", file=sys.stderr)
 
 

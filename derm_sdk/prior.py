@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .arithmetic import total
 from .composition import Composition, Floats
 from .errors import FileError, OptionError
 from .taxonomy import Taxonomy
 
 _TOLERANCE = 1e-3  # of a sum of shares that people have rounded
-_MOST_PHOTOS = 1e15
+_LEAST_REST = 1e-9  # what is left for the labels not named; less is the rounding of shares that add up to 1
+_LEAST_SHARE = 1e-12  # far below what anybody counts, and far above where products of probabilities lose their digits
+_LEAST_PHOTOS, _MOST_PHOTOS = 1e-3, 1e15
 _MOST_BYTES = 1 << 20
 
 
@@ -54,7 +57,7 @@ def check_prior(prior: Any, taxonomy: Taxonomy) -> dict[str, float]:
     """Reads how common nodes are where the photos come from.
 
     Args:
-        prior: {id or name of a node: its share of the photos}, above 0 and up to 1, on any level and on several. What the
+        prior: {id or name of a node: its share of the photos}, from 1e-12 to 1, on any level and on several. What the
             nodes leave over belongs to the rest of the tree, in the training's proportions.
         taxonomy: the model's tree.
     Returns:
@@ -69,22 +72,23 @@ def check_prior(prior: Any, taxonomy: Taxonomy) -> dict[str, float]:
         node = taxonomy.node(key).id
         if node in shares:
             raise OptionError(f"The prior names {node!r} twice.")
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
-            raise OptionError(f"The prior of {key!r} must be a share above 0 and up to 1; got {share!r}.")
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not _LEAST_SHARE <= share <= 1:
+            raise OptionError(f"The prior of {key!r} must be a share from 1e-12 to 1; got {share!r}.")
         shares[node] = float(share)
     for node in shares:
         above = next((other for other in shares if other != node and taxonomy.is_below(node, other)), None)
         if above is not None:
             raise OptionError(f"The prior names {node!r} and {above!r}, which lies above it; name one of the two.")
     covered = {leaf for node in shares for leaf in taxonomy.leaves_under(node)}
-    total = math.fsum(shares.values())
+    shares = {node.id: shares[node.id] for node in taxonomy.nodes if node.id in shares}
+    together = _sum(shares.values())
     if len(covered) == len(taxonomy.leaves):
-        if abs(total - 1) > _TOLERANCE:
-            raise OptionError(f"The prior covers the whole tree, so it must add up to 1; got {total:g}.")
-        return {node.id: shares[node.id] / total for node in taxonomy.nodes if node.id in shares}
-    if total >= 1:
-        raise OptionError(f"The prior must leave a share for the labels it does not name; it adds up to {total:g}.")
-    return {node.id: shares[node.id] for node in taxonomy.nodes if node.id in shares}
+        if abs(together - 1) > _TOLERANCE:
+            raise OptionError(f"The prior covers the whole tree, so it must add up to 1; got {together:g}.")
+        return {node: share / together for node, share in shares.items()}
+    if together > 1 - _LEAST_REST:
+        raise OptionError(f"The prior must leave a share for the labels it does not name; it adds up to {together:g}.")
+    return shares
 
 
 def prior_factors(prior: Mapping[str, float], photos_by_leaf: Any, taxonomy: Taxonomy) -> Floats:
@@ -95,24 +99,24 @@ def prior_factors(prior: Mapping[str, float], photos_by_leaf: Any, taxonomy: Tax
         photos_by_leaf: {condition id: training photos}, as the manifest records them; only proportions count.
         taxonomy: the model's tree.
     Returns:
-        float64 [leaves], in the order of `taxonomy.leaves`.
+        float64 [leaves], in the order of `taxonomy.leaves`, each above 0.
     Raises:
         OptionError: the model does not say how common its labels were, or a named one had no photo.
     """
     if not isinstance(photos_by_leaf, Mapping):
         raise OptionError("This model does not record how common its labels were in its training; it takes no prior.")
     counts = {leaf: _count(photos_by_leaf.get(leaf, 0)) for leaf in taxonomy.leaves}
-    total = math.fsum(counts.values())
+    photos = _sum(counts.values())
     factors = dict.fromkeys(taxonomy.leaves, 0.0)
     parts = [(node, taxonomy.leaves_under(node), share) for node, share in prior.items()]
     named = {leaf for _, leaves, _ in parts for leaf in leaves}
     rest = tuple(leaf for leaf in taxonomy.leaves if leaf not in named)
-    parts += [("the labels not named", rest, 1 - math.fsum(prior.values()))] if rest else []
+    parts += [("the labels not named", rest, 1 - _sum(prior.values()))] if rest else []
     for name, leaves, share in parts:
-        before = math.fsum(counts[leaf] for leaf in leaves)
-        if before == 0:
+        before = _sum(counts[leaf] for leaf in leaves)
+        if before < _LEAST_PHOTOS:
             raise OptionError(f"The model's training records no photo of {name!r}, so its share cannot be changed.")
-        factors |= dict.fromkeys(leaves, share * total / before)
+        factors |= dict.fromkeys(leaves, share * photos / before)
     return np.array([factors[leaf] for leaf in taxonomy.leaves])
 
 
@@ -130,7 +134,7 @@ def reweighted(composition: Composition, nodes: Floats, factors: Floats) -> Floa
     columns = [composition.column(leaf) for leaf in taxonomy.leaves]
     changed = np.zeros_like(nodes)
     changed[:, columns] = nodes[:, columns] * factors
-    changed[:, columns] /= changed[:, columns].sum(axis=1, keepdims=True)
+    changed[:, columns] /= total(changed[:, columns])[:, None]
     for node in reversed(taxonomy.nodes):  # children come after their parents, so upward from the end
         if node.parent is not None:
             changed[:, composition.column(node.parent)] += changed[:, composition.column(node.id)]
@@ -151,6 +155,11 @@ def _read_file(path: Path) -> dict[str, float]:
     if not isinstance(shares, dict):
         raise OptionError(f'{str(path)!r} must hold a prior such as {{"malignant": 0.02}}, in JSON.')
     return shares
+
+
+def _sum(values: Iterable[float]) -> float:
+    """Added from the first to the last, as in every language."""
+    return float(total(np.array(list(values), np.float64)))
 
 
 def _count(value: Any) -> float:

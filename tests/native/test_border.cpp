@@ -1,6 +1,7 @@
 // Bad input at the border of derm.h: a number and a sentence, and nothing else. test_border MODEL
 // With DERM_LITERT set it also runs the model; its self-test and heat map where it has them.
 
+#include <cstddef>
 #include <cstdlib>
 #include <limits>
 #include <thread>
@@ -50,7 +51,22 @@ void opening() {
     derm_options small = good;
     small.struct_size = 8;
     refused(DERM_ARGUMENT_STRUCT, tried(model, &small), error, "an unknown struct");
+    const derm_share share{"malignant", 0.02}, nameless{nullptr, 0.02};
+    derm_options prior = good;
+    prior.prior_count = 1;
+    refused(DERM_ARGUMENT_NULL, tried(model, &prior), error, "a prior without shares");
+    prior.prior = &nameless;
+    refused(DERM_ARGUMENT_NULL, tried(model, &prior), error, "a share without a node");
+    prior.prior = &share;
+    prior.routing = DERM_TOP;
+    refused(DERM_ARGUMENT_PRIOR_ROUTING, tried(model, &prior), error, "a prior beside top");
     expect(classifier == nullptr, "nothing is opened by a failure");
+    derm_options older = good;  // a program from before the prior; what lies behind its struct is not read
+    older.struct_size = offsetof(derm_options, prior);
+    older.prior = &nameless;
+    older.prior_count = 99;
+    expect(tried(model, &older) == DERM_OK, error.text);
+    derm_close(classifier);
     expect(tried(model, &good) == DERM_OK && classifier != nullptr, error.text);
     derm_close(classifier);
     derm_close(nullptr);
@@ -130,6 +146,8 @@ void results(derm_classifier* classifier) {
     const std::vector<std::uint8_t> rgb(description.size * description.size * 3);
     const std::uint8_t number = 0;
     derm_output output{"nobody", &number, 1};
+    refused(DERM_ARGUMENT_NULL, derm_set_prior(classifier, nullptr, 3, &error), error, "no shares");
+    refused(DERM_ARGUMENT_NULL, derm_set_prior(nullptr, nullptr, 0, &error), error, "no handle");
     refused(DERM_ARGUMENT_GRAPH, derm_answer(classifier, rgb.data(), rgb.size(), 9, 9, 0, DERM_ALL, &output, 1, &result, &error), error, "another graph");
     refused(DERM_ARGUMENT_GRAPH, derm_answer(classifier, rgb.data(), rgb.size(), 9, 9, 0, DERM_ALL, &output, 0, &result, &error), error, "no root");
     refused(DERM_ARGUMENT_BYTES, derm_answer(classifier, rgb.data(), 3, 9, 9, 0, DERM_ALL, &output, 0, &result, &error), error, "another size");

@@ -1,4 +1,4 @@
-// tests/vectors through the library: test_vectors LIST FOLDER, LIST one of numbers, camera, bundles, answers.
+// tests/vectors through the library: test_vectors LIST FOLDER, LIST one of numbers, camera, bundles, answers, priors.
 
 #include <map>
 #include <stdexcept>
@@ -118,6 +118,17 @@ void check_bundles(const std::string& folder) {
     }
 }
 
+// The shares of a case; their names belong to `row`. Nothing where it has none.
+std::vector<derm_share> prior_of(const Json& row) {
+    std::vector<derm_share> shares;
+    const Json* prior = row.find("prior");
+    for (std::size_t i = 0; prior != nullptr && i < prior->items().size(); ++i) {
+        const std::vector<Json>& pair = prior->items()[i].items();
+        shares.push_back({pair[0].text().c_str(), pair[1].number()});
+    }
+    return shares;
+}
+
 void check_answer(const Json& row, derm_classifier* classifier) {
     derm_description description{};
     derm_describe(classifier, &description, nullptr);
@@ -136,6 +147,8 @@ void check_answer(const Json& row, derm_classifier* classifier) {
     const std::string& routing = at(row, "routing").text();
     derm_result* result = nullptr;
     derm_error error{};
+    const std::vector<derm_share> prior = prior_of(row);
+    expect(derm_set_prior(classifier, prior.empty() ? nullptr : prior.data(), prior.size(), &error) == DERM_OK, error.text);
     derm_answer(classifier, rgb.data(), rgb.size(), whole(row, "width"), whole(row, "height"), whole(row, "skin_type"),
                 routing == "all" ? DERM_ALL : routing == "lazy" ? DERM_LAZY : DERM_TOP, outputs.data(), outputs.size(), &result, &error);
     const char* found = result == nullptr ? error.text : derm_result_json(result, nullptr);
@@ -158,8 +171,26 @@ void check_answer(const Json& row, derm_classifier* classifier) {
     derm_result_free(result);
 }
 
-void check_answers(const std::string& folder) {
-    const Json vectors = read_vectors(folder, "answers.json");
+// What is refused when the model is opened, and, but for the routing, when the prior is set later.
+void check_refusal(const Json& row, const std::string& file, derm_classifier* classifier) {
+    const std::vector<derm_share> shares = prior_of(row);
+    const derm_share nobody{"nobody", 1.0};
+    const int wanted = whole(row, "status");
+    derm_options options = without_graphs();
+    options.routing = at(row, "routing").text() == "top" ? DERM_TOP : DERM_ALL;
+    options.prior = shares.empty() ? &nobody : shares.data();
+    options.prior_count = shares.size();
+    derm_classifier* opened = nullptr;
+    derm_error error{};
+    const derm_status status = derm_open_memory(file.data(), file.size(), &options, &opened, &error);
+    expect(status == wanted && opened == nullptr, "a prior, " + std::to_string(wanted) + ": " + error.text);
+    const derm_status later = derm_set_prior(classifier, options.prior, options.prior_count, &error);
+    expect(later == (wanted == DERM_ARGUMENT_PRIOR_ROUTING ? DERM_OK : wanted), std::string("set later: ") + error.text);
+    derm_close(opened);
+}
+
+void check_answers(const std::string& folder, const char* name) {
+    const Json vectors = read_vectors(folder, name);
     const derm_options options = without_graphs();
     std::vector<std::string> files;
     std::vector<derm_classifier*> classifiers;
@@ -175,6 +206,11 @@ void check_answers(const std::string& folder) {
     for (const Json& row : at(vectors, "cases").items()) {
         check_answer(row, classifiers[static_cast<std::size_t>(whole(row, "bundle"))]);
     }
+    const Json* refused = vectors.find("refused");
+    for (std::size_t i = 0; refused != nullptr && i < refused->items().size(); ++i) {
+        const auto bundle = static_cast<std::size_t>(whole(refused->items()[i], "bundle"));
+        check_refusal(refused->items()[i], files[bundle], classifiers[bundle]);
+    }
     for (derm_classifier* each : classifiers) {
         derm_close(each);
     }
@@ -184,9 +220,10 @@ void check_answers(const std::string& folder) {
 
 int main(int argc, char** argv) {
     const std::map<std::string, void (*)(const std::string&)> lists = {
-        {"numbers", check_numbers}, {"camera", check_camera}, {"bundles", check_bundles}, {"answers", check_answers}};
+        {"numbers", check_numbers}, {"camera", check_camera}, {"bundles", check_bundles}, {"answers", [](const std::string& folder) { check_answers(folder, "answers.json"); }},
+        {"priors", [](const std::string& folder) { check_answers(folder, "priors.json"); }}};
     if (argc != 3 || lists.count(argv[1]) == 0) {
-        std::fputs("test_vectors numbers|camera|bundles|answers FOLDER\n", stderr);
+        std::fputs("test_vectors numbers|camera|bundles|answers|priors FOLDER\n", stderr);
         return 2;
     }
     lists.at(argv[1])(argv[2]);

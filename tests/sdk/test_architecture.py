@@ -58,6 +58,18 @@ def test_every_package_folder_is_listed_for_installation():
     assert listed == found
 
 
+def test_every_file_beside_the_modules_is_installed_with_them():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    rooms = {"derm_sdk": "derm_sdk", "toolkit": "derm_toolkit", "converters": "derm_converters"}
+    for folder, name in rooms.items():
+        patterns = [each.strip() for each in config["options.package_data"].get(name, "").split(",")]
+        installed = {path for pattern in patterns if pattern for path in (ROOT / folder).glob(pattern)}
+        beside = {path for path in (ROOT / folder).rglob("*") if path.suffix not in (".py", ".pyc", ".so", ".pyd")}
+        files = {path for path in beside - installed if path.is_file() and "native" not in path.relative_to(ROOT).parts}
+        assert files == set()
+
+
 def test_the_device_takes_at_most_four_packages():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")

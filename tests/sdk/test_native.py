@@ -66,6 +66,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("name", "make"), [
     ("numbers", write_native.numbers), ("camera", write_native.camera_cases),
     ("bundles", write_native.bundle_cases), ("answers", write_native.answer_cases),
+    ("priors", write_native.prior_cases),
 ])  # fmt: skip
 def test_the_vectors_are_what_the_definition_gives(name, make):
     assert (write_native.FOLDER / f"{name}.json").read_text("utf-8") == write_native.text_of(make())
@@ -103,6 +104,12 @@ def test_every_refusal_of_a_bundle_is_among_the_vectors():
     numbers = {number for number, _ in statuses().values() if 400 < number < 480}
     # 422 needs a file of 16 MiB, 418 a file and not memory. 435 and 464 have no case yet.
     assert numbers - {case["status"] for case in cases} == {418, 422, 435, 464}
+
+
+def test_every_refusal_of_a_prior_is_among_the_vectors():
+    rows = json.loads((write_native.FOLDER / "priors.json").read_text("utf-8"))["refused"]
+    numbers = {number for name, (number, _) in statuses().items() if name.startswith("DERM_ARGUMENT_PRIOR_")}
+    assert {row["status"] for row in rows} == numbers | {statuses()["DERM_ARGUMENT_NODE"][0]}
 
 
 def test_the_hundreds_are_pythons_error_classes():
@@ -144,6 +151,14 @@ def test_only_the_functions_of_the_header_can_be_seen(build):
 def test_the_core_without_litert_is_small(build, tmp_path):
     run("strip", "-o", tmp_path / "stripped.so", build / "libderm.so")
     assert (tmp_path / "stripped.so").stat().st_size < 400_000
+
+
+def test_the_module_map_for_ios_names_a_header_that_clang_takes(tmp_path):
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not installed")
+    (tmp_path / "app.m").write_text("@import Derm;\nconst char *version(void) { return derm_version(); }\n")
+    flags = ["-fmodules", f"-fmodules-cache-path={tmp_path}", "-fsyntax-only", "-Werror"]
+    run("clang", *flags, f"-fmodule-map-file={ROOT / 'examples' / 'ios' / 'module.modulemap'}", tmp_path / "app.m")
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------------
@@ -191,6 +206,11 @@ def test_the_java_machine_answers_as_python_byte_for_byte(build, pictures, tmp_p
         expected = [classifier.classify(pixels, fitzpatrick=skin_type).to_json() for pixels, skin_type in pictures[1]]
     assert [line for line in printed if line.startswith("{")] == expected
     assert printed[-1].startswith("203: The rotation must be")
+    starter = ROOT / "derm_sdk" / "models" / "starter.derm"
+    printed = run(*java, starter, litert(), pictures[0], "malignant=0.02", "benign=0.3").splitlines()
+    with Classifier(starter, prior={"malignant": 0.02, "benign": 0.3}) as classifier:
+        expected = [classifier.classify(pixels, fitzpatrick=skin_type).to_json() for pixels, skin_type in pictures[1]]
+    assert printed == expected and '"prior": {"benign": 0.3, "malignant": 0.02}' in printed[0]
 
 
 # --- The definition of the camera formats -----------------------------------------------------------------------------

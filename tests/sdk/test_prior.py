@@ -91,9 +91,10 @@ def test_what_is_not_named_keeps_its_proportions():
         ([("malignant", 0.5)], "must name shares of labels"),
         ({"malign": 0.5}, "Unknown label 'malign'.* Did you mean 'malignant'"),
         ({7: 0.5}, "Unknown label 7"),
-        ({"malignant": 0.0}, "'malignant' must be a share above 0 and up to 1; got 0.0"),
+        ({"malignant": 0.0}, "'malignant' must be a share from 1e-12 to 1; got 0.0"),
         ({"malignant": -0.1}, "got -0.1"),
         ({"malignant": 1.5}, "got 1.5"),
+        ({"malignant": 1e-13}, "got 1e-13"),
         ({"malignant": float("nan")}, "got nan"),
         ({"malignant": 10**400}, "must be a share"),
         ({"malignant": True}, "got True"),
@@ -101,6 +102,7 @@ def test_what_is_not_named_keeps_its_proportions():
         ({"malignant": 0.3, "melanoma": 0.2}, "'melanoma' and 'malignant', which lies above it"),
         ({"malignant": 0.3, "benign": 0.3, "other": 0.3}, "must add up to 1; got 0.9"),
         ({"malignant": 0.6, "benign": 0.4}, "must leave a share for the labels it does not name; it adds up to 1"),
+        ({"malignant": 0.7, "benign": 0.29999999999999993}, "must leave a share"),
     ],
 )
 def test_what_cannot_be_a_prior_is_refused(prior: object, message: str):

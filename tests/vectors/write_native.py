@@ -3,8 +3,9 @@
     python -m tests.vectors.write_native
 
 numbers.json: exp, log, softmax, and how numbers print. camera.json: pictures in every format -> prepared bytes.
-bundles.json: good and bad bundles -> the number of derm.h. answers.json: stored outputs of graphs -> the result. All of it
-comes from the Python definition; tests/native/test_vectors.cpp and tests/sdk/test_native.py read it.
+bundles.json: good and bad bundles -> the number of derm.h. answers.json: stored outputs of graphs -> the result.
+priors.json: the same for another place, and priors that are refused -> the number of derm.h. All of it comes from the Python
+definition; tests/native/test_vectors.cpp and tests/sdk/test_native.py read it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from derm_sdk import BundleError, arithmetic, camera, preprocess, read_bundle
+from derm_sdk import BundleError, OptionError, arithmetic, camera, preprocess, read_bundle
 from derm_sdk.bundle import Bundle
 from derm_sdk.calibration import quality_measures, quality_problems
 from derm_sdk.classifier import Classifier
 from derm_sdk.files import write_text
 from derm_sdk.image import Decoded
+from derm_sdk.prior import reweighted
 from derm_sdk.routing import composed, run_graphs
 from derm_sdk.runtime import real_values
 
@@ -96,7 +98,9 @@ def numbers() -> dict[str, Any]:
         [1 + random.exponential(4, 100), [1.0, 2.0, 1.0000000000000002, 1.4142135623730951, 1e300]]
     )
     rows = [random.normal(0, 8, n) for n in (1, 2, 3, 7, 8, 9, 21, 130)]
-    printed = [*random.uniform(0, 1, 60), *10.0 ** random.uniform(-320, 308, 60), 0.0, -0.0, 1.0, 0.1, 1e-4, 1e-5, 9.999e-5]
+    # Powers of two, since those of ten are not the same bits in every C library.
+    wide = np.ldexp(random.uniform(1, 2, 60), random.integers(-1070, 1024, 60).astype(np.int32))
+    printed = [*random.uniform(0, 1, 60), *wide, 0.0, -0.0, 1.0, 0.1, 1e-4, 1e-5, 9.999e-5]
     printed += [123456789012345680.0, 1e15, 1e16, 1.5e16, 1e22, 5e-324, 2.0**-44, 1.7976931348623157e308, -2.5, 100.0, 0.3]
     halves = [0.125, 0.375, 0.005, 0.015, 0.025, 0.045, 1.005, 0.995, 0.994999, 1.0, 0.0, -0.0, *random.uniform(0, 1, 40)]
     return {
@@ -198,15 +202,19 @@ class Outputs(Classifier):
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
-    def told(self, stored: dict[str, Any], rgb: Any, width: int, height: int, skin_type: int | None, routing: str) -> Any:
+    def told(
+        self, stored: dict[str, Any], rgb: Any, width: int, height: int, skin_type: int | None, routing: str,
+        shares: dict[str, float] | None = None, factors: Any = None,
+    ) -> Any:  # fmt: skip
         specs = {graph.id: graph for graph in self.bundle.graphs}
         logits = run_graphs(self.composition, self.calibration, routing,
                             lambda head: real_values(specs[head.graph].output, stored[head.graph]))  # fmt: skip
         nodes = composed(self.composition, self.calibration, logits)
+        nodes = nodes if factors is None else reweighted(self.composition, nodes[None], factors)[0]
         measures = quality_measures(rgb, logits[self.composition.root.graph])
         assert quality_problems(measures, self.calibration.quality) is not None
         pixels = np.broadcast_to(np.uint8(0), (height, width, 3))
-        result = self._told(Decoded(pixels, width, height), rgb, logits, skin_type, routing)
+        result = self._told(Decoded(pixels, width, height), rgb, logits, skin_type, routing, shares, factors)
         return result, nodes, list(logits)
 
 
@@ -242,9 +250,79 @@ def answer_cases() -> dict[str, Any]:
     }
 
 
+# --- priors.json ---------------------------------------------------------------------------------------------------------
+
+# Training photos of each condition: whole and not, one without any, and none that are told.
+PHOTOS = [
+    {"nevus": 137, "lipoma": 1, "basal-cell-carcinoma": 29.25, "melanoma": 1000003, "acne": 333, "eczema": 0.1},
+    {"nevus": 0, "lipoma": 0, "melanoma": 7, "acne": 2},
+    {"nevus": -1},
+    None,
+]
+PRIORS: list[list[tuple[str, float]]] = [
+    [("malignant", 0.02)], [("non-neoplastic", 0.5), ("malignant", 0.02), ("benign", 0.48)],
+    [("melanoma", 1e-12)], [("melanoma", 0.1), ("benign", 0.3)], [("basal cell carcinoma", 1 / 3), ("melanoma-group", 0.1)],
+    [("malignant", 0.3333), ("benign", 0.3333), ("non-neoplastic", 0.3333)], [("malignant", 0.999999998)],
+]  # fmt: skip
+# bundle, routing, prior
+REFUSED: list[tuple[int, str, list[tuple[str, float]]]] = [
+    (0, "all", []), (0, "all", [("malign", 0.5)]),
+    (0, "all", [("basal-cell-carcinoma", 0.1), ("basal cell carcinoma", 0.2)]),
+    (0, "all", [("malignant", 0.0)]), (0, "all", [("malignant", 1.5)]), (0, "all", [("malignant", 9e-13)]),
+    (0, "all", [("melanoma", 0.2), ("malignant", 0.3)]), (0, "all", [("malignant", 0.3), ("melanoma", 0.2)]),
+    (0, "all", [("malignant", 0.3), ("benign", 0.3), ("non-neoplastic", 0.3)]),
+    (0, "all", [("malignant", 0.6), ("benign", 0.4)]), (0, "all", [("malignant", 1.0)]),
+    (0, "lazy", [("malignant", 0.7), ("benign", 0.29999999999999993)]), (1, "all", [("benign", 0.5)]),
+    (2, "all", [("malignant", 0.5)]), (3, "all", [("malignant", 0.5)]), (0, "top", [("malignant", 0.5)]),
+]  # fmt: skip
+PRIOR_NUMBERS = [
+    ("Unknown label", 105), ("must name shares of labels", 114), (" twice", 115), ("must be a share from 1e-12", 116),
+    ("which lies above it", 117), ("must add up to 1", 118), ("must leave a share", 119), ("does not record", 120),
+    ("training photos of a label", 120), ("no photo of", 121), ("needs every graph", 122),
+]  # fmt: skip
+
+
+def prior_number_of(bundle: Bundle, prior: list[tuple[str, float]], routing: str) -> int:
+    try:
+        Outputs(bundle)._read_prior(dict(prior), routing)
+    except OptionError as error:
+        return next(number for words, number in PRIOR_NUMBERS if words in str(error))
+    return 0
+
+
+def prior_cases() -> dict[str, Any]:
+    training = [counts and {"photos_by_condition": counts} for counts in PHOTOS]
+    taken = [bundles.small_bundle(lambda fields, told=told: fields.update(training=told)) for told in training]
+    opened = [read_bundle(data) for data in taken]
+    cases, bundle = [], opened[0]
+    for turn, prior in enumerate(PRIORS):
+        random = np.random.default_rng(turn)
+        stored = {graph.id: random.integers(0, 256, len(graph.labels)).astype(np.uint8) for graph in bundle.graphs}
+        shares, factors = Outputs(bundle)._read_prior(dict(prior), "all")
+        size = bundle.preprocessing.size
+        rgb = random_bytes(turn, np.arange(size * size * 3)).astype(np.uint8).reshape(size, size, 3)
+        result, nodes, ran = Outputs(bundle).told(stored, rgb, 300, 200, None, "all", shares, factors)
+        cases.append({
+            "bundle": 0, "seed": turn, "divisor": 1, "width": 300, "height": 200, "skin_type": 0, "routing": "all",
+            "prior": prior, "outputs": {graph: bytes(values).hex() for graph, values in stored.items()}, "ran": ran,
+            "probabilities": "".join(as_hex(nodes)), "json": result.to_json(),
+        })  # fmt: skip
+    return {
+        "format": 1,
+        "generator": "as in answers.json",
+        "bundles": [base64.b64encode(data).decode() for data in taken],
+        "cases": cases,
+        "refused": [
+            {"bundle": n, "routing": routing, "prior": prior, "status": prior_number_of(opened[n], prior, routing)}
+            for n, routing, prior in REFUSED
+        ],
+    }
+
+
 def documents() -> dict[str, dict[str, Any]]:
     """{file name: content}, made from the definition."""
-    return {"numbers": numbers(), "camera": camera_cases(), "bundles": bundle_cases(), "answers": answer_cases()}
+    return {"numbers": numbers(), "camera": camera_cases(), "bundles": bundle_cases(), "answers": answer_cases(),
+            "priors": prior_cases()}  # fmt: skip
 
 
 def text_of(document: dict[str, Any]) -> str:

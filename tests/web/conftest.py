@@ -133,7 +133,7 @@ SCRIPT = """async () => {
       const source = photo === null ? undefined : typeof photo === "string" ? new Blob([bytes(photo)])
         : new ImageData(new Uint8ClampedArray(bytes(photo.rgba)), photo.width, photo.height);
       const value = await (source ? derm[name](source, options) : derm[name](options));
-      return JSON.parse(JSON.stringify(value, (_, part) => plain(part)));
+      return JSON.parse(JSON.stringify(value ?? null, (_, part) => plain(part)));
     } catch (error) { return told(error); }
   };
 }"""

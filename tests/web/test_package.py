@@ -116,6 +116,27 @@ def test_photos_are_answered_and_explained_as_in_python_byte_for_byte(package):
             assert (here["peak"], here["box"]) == (list(wanted.peak), list(wanted.box))
 
 
+def test_a_prior_gives_the_answers_of_python_and_bad_ones_leave_the_last(package, browser, site):
+    pixels = drawn()
+    first = {"malignant": 0.02, "benign": 0.48, "non-neoplastic": 0.5}
+    with Classifier(STARTER) as classifier:
+        assert package.call("setPrior", **first) is None
+        assert package.call("classify", rgba(pixels), routing="lazy")["json"] == classifier.classify(pixels, prior=first).to_json()
+        bad = [({"freckle": 0.1}, 105), ({}, 114), ({"malignant": 0.0}, 116), ({"malignant": 0.1, "melanoma": 0.1}, 117),
+               ({**first, "benign": 0.4}, 118), ({"malignant": 1.0}, 119), ({"malignant": "much"}, 114)]  # fmt: skip
+        for prior, number in bad:
+            assert str(package.call("setPrior", **prior)).startswith(f"{number}: "), prior
+        assert package.call("classify", rgba(pixels), routing="top").startswith("122: ")
+        assert package.call("classify", rgba(pixels))["json"] == classifier.classify(pixels, prior=first).to_json()
+        assert package.page.evaluate("derm.setPrior(null)") is None
+        assert package.call("classify", rgba(pixels))["json"] == classifier.classify(pixels).to_json()
+        at_opening = Package(browser, site)
+        assert at_opening.open(prior=[["malignant", 0.02]]) == 0
+        assert at_opening.call("classify", rgba(pixels))["json"] == classifier.classify(pixels, prior={"malignant": 0.02}).to_json()
+        assert at_opening.open(prior={"malignant": 2}).startswith("116: ")
+        at_opening.context.close()
+
+
 def test_a_file_is_decoded_upright_and_laid_over_white_as_in_python(package):
     pixels = drawn(200, 120)
     turned, exif = io.BytesIO(), Image.Exif()

@@ -17,7 +17,7 @@ Single linkage chains: at 0.75 it glued 48 cheeks together. So pairs join cluste
 if the two clusters are alike on average: 0.45 for pairs that stand out, 0.75 for the others; from 0.90 on always. With
 this the largest cluster of the same photos is 8.
 
-Each photo is then laid over its 12 nearest neighbours, as it is and mirrored (`neighbours.geometry`). Where enough points
+Each photo is then laid over its 64 nearest neighbours, as it is and mirrored (`neighbours.geometry`). Where enough points
 agree on one turn, scale and shift, and the pixels agree where the two overlap, they are one picture, or two shots from the
 same side, whatever their cosine: such pairs always join. docs/duplicates.md says what each rule finds.
 
@@ -162,7 +162,7 @@ def cluster(
 
 def _same_pictures(
     descriptors: Descriptors,
-    wanted: list[tuple[int, int]],
+    wanted: Indices,
     cache: str | os.PathLike[str] | None,
     progress: Callable[[int, int], None] | None,
 ) -> dict[tuple[int, int], Alignment]:

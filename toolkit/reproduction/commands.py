@@ -20,6 +20,9 @@ _REPORTS = ("report-a", "report-b")
 @click.option("--split", type=_FILE, help="The split; DATA/splits.csv unless given.")
 @click.option("--random-weights", is_flag=True, help="Where ImageNet's weights cannot be had, begin with random ones.")
 @click.option("--cache", type=_FOLDER, help="Folder of the photo caches; DATA/cache unless given.")
+@click.option(
+    "--allow-leaks", is_flag=True, help="Take a split with a cluster, patient or lesion on two sides; the table says so."
+)
 @click.option("--list", "only_list", is_flag=True, help="Show the rows and their configs; train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
 @click.pass_context
@@ -33,6 +36,7 @@ def reproduce(
     split: Path | None,
     random_weights: bool,
     cache: Path | None,
+    allow_leaks: bool,
     only_list: bool,
     as_json: bool,
 ) -> None:
@@ -67,14 +71,14 @@ def reproduce(
     assert out is not None
 
     from ..data.manifest import read_dataset, read_split
-    from ..training.lock import exclusive
+    from ..lock import exclusive
     from ..training.reporter import Reporter
     from .reproduce import Wish
     from .reproduce import reproduce as run_all
 
     dataset = read_dataset(data)
-    photos = read_split(split or dataset.folder / "splits.csv", dataset)
-    wish = Wish(REPORTS[report], names, overrides, dataset, photos, out, random_weights, cache)
+    photos = read_split(split or dataset.folder / "splits.csv", dataset, allow_leaks=allow_leaks)
+    wish = Wish(REPORTS[report], names, overrides, dataset, photos, out, random_weights, cache, allow_leaks)
     try:
         with exclusive(out):
             table = run_all(wish, Reporter())

@@ -19,6 +19,7 @@ import numpy as np
 from derm_sdk.errors import OptionError, closest
 from derm_sdk.files import write_text
 
+from ..data.leaks import find_leaks, leak_sentence
 from ..data.manifest import Dataset, Split
 from ..errors import TrainingError, WeightsError
 from ..evaluation.bootstrap import REPLICATES, resample
@@ -54,6 +55,7 @@ class Wish:
         out: the folder of all.
         random_weights: train a row whose ImageNet weights cannot be had from random ones, instead of leaving it out.
         cache: folder of the photo caches; None for the data set's own.
+        allow_leaks: train on a split with clusters, patients or lesions on two sides, and say so among the caveats.
     """
 
     report: Report
@@ -64,6 +66,7 @@ class Wish:
     out: Path
     random_weights: bool = False
     cache: Path | None = None
+    allow_leaks: bool = False
 
 
 def chosen_rows(report: Report, names: Sequence[str]) -> tuple[Row, ...]:
@@ -96,7 +99,7 @@ def reproduce(wish: Wish, reporter: Reporter, after_row: Callable[[dict[str, Any
     rows = chosen_rows(wish.report, wish.rows)
     configs = {row.config: read_config(find_config(row.config), wish.overrides) for row in rows}
     for config in configs.values():
-        check_order(Order(config, wish.dataset, wish.split, wish.out))
+        check_order(Order(config, wish.dataset, wish.split, wish.out, allow_leaks=wish.allow_leaks))
     table: dict[str, Any] = {
         "format": FORMAT,
         "report": wish.report.name,
@@ -131,7 +134,7 @@ def _told(row: Row) -> dict[str, Any]:
 def _of_row(wish: Wish, row: Row, config: Config, reporter: Reporter) -> dict[str, Any]:
     """Trains and evaluates a row."""
     caveats = [row.caveat] if row.caveat else []
-    order = Order(config, wish.dataset, wish.split, wish.out / row.config, cache=wish.cache)
+    order = Order(config, wish.dataset, wish.split, wish.out / row.config, cache=wish.cache, allow_leaks=wish.allow_leaks)
     inner = Reporter(console=reporter.console)
     try:
         run, predictions = finish(order, inner)
@@ -184,6 +187,8 @@ def _about_data(wish: Wish) -> list[str]:
     method = made.get("method") if isinstance(made, dict) else None
     if method == "none":
         told.append("In the split of these data near duplicates were not looked for: our figures may flatter too.")
+    if leaks := leak_sentence([leak.to_dict() for leak in find_leaks(wish.split, wish.dataset)]):
+        told.append(leaks)
     if wish.overrides:
         told.append(f"Every row was trained with {', '.join(wish.overrides)}, not as its config stands.")
     return told

@@ -54,9 +54,9 @@ def train(
     fold becomes a run folder in --out, is evaluated on its own test photos, and the figures are printed over all of them.
     """
     from ..data.manifest import read_dataset, read_split
+    from ..lock import exclusive
     from .config import find_config, read_config
     from .folds import FoldsOrder, is_folds
-    from .lock import exclusive
     from .run import read_data_record, recorded_data
     from .train import Order
     from .train import train as run_training
@@ -100,9 +100,9 @@ def average(runs: tuple[Path, ...], out: Path, cache: Path | None) -> None:
     The runs must be trainings of the same network on the same data and split, which began with the same pretrained weights
     and differ in their seeds or recipes. Whether the mean is better, the validation figures tell that are printed.
     """
+    from ..lock import exclusive
     from .average import AverageOrder
     from .average import average as take_average
-    from .lock import exclusive
     from .run import read_run
 
     order = AverageOrder(tuple(read_run(run) for run in runs), out, cache)
@@ -134,9 +134,9 @@ def adopt(
     The spec is a config with model.kind = "adopted"; docs/adopting.md has one to begin with.
     """
     from ..data.manifest import read_dataset, read_split
+    from ..lock import exclusive
     from .adopt import adopt as take_over
     from .config import read_config
-    from .lock import exclusive
     from .train import Order
 
     config = read_config(spec, overrides)

@@ -15,8 +15,8 @@ from ..evaluation.predictions import Predictions, read_predictions, write_predic
 from ..evaluation.seen import Question
 from ..evaluation.subject import run_subject
 from ..evaluation.synonyms import SHIPPED, read_synonyms
+from ..lock import exclusive
 from .backend import load_keras, usable_cores
-from .lock import exclusive
 from .reporter import Reporter
 from .run import Run, read_run
 from .train import Order, check_same, train

@@ -26,9 +26,9 @@ from ..data.split import make_folds
 from ..errors import DataError, RunError
 from ..evaluation.folds import fold_figures, pool
 from ..evaluation.predictions import write_predictions
+from ..lock import NAME as LOCK
 from .config import Config, difference, read_config
 from .finish import finish
-from .lock import NAME as LOCK
 from .reporter import Reporter
 from .run import FOLDS, read_data_record
 from .train import Order, check_order, relative_place

@@ -25,13 +25,13 @@ from ..data.manifest import Dataset, Photo, Split, verify, write_split
 from ..errors import ConfigError, DataError, RunError, TrainingError
 from ..evaluation.calibrate import fit_run
 from ..evaluation.predict import measure_quality, predict_models
+from ..lock import NAME as LOCK
 from ..models import FAMILIES, GraphSpec, untrained
 from .backend import environment, usable_cores
 from .checkpoint import Progress, read_progress
 from .config import Config, Targets, difference, read_config
 from .devices import OneDevice, choose_devices
 from .events import can_write_events, write_events
-from .lock import NAME as LOCK
 from .loop import Classes, Job, best_model, train_graph
 from .model_files import model_path, save_model, write_graphs
 from .reporter import Reporter, metric_name

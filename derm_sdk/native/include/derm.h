@@ -82,6 +82,15 @@ typedef enum derm_status {
     DERM_ARGUMENT_NO_GRAPHS = 111,   /* The classifier was opened without graphs, so it cannot run them. */
     DERM_ARGUMENT_CLOSED = 112,      /* The classifier is closed. */
     DERM_ARGUMENT_STRUCT = 113,      /* The field struct_size holds no size that this library knows. */
+    DERM_ARGUMENT_PRIOR_EMPTY = 114, /* A prior must name shares of labels. */
+    DERM_ARGUMENT_PRIOR_TWICE = 115, /* The prior names a node twice. */
+    DERM_ARGUMENT_PRIOR_SHARE = 116, /* The prior of a node must be a share from 1e-12 to 1. */
+    DERM_ARGUMENT_PRIOR_ABOVE = 117, /* The prior names a node and one that lies above it; name one of the two. */
+    DERM_ARGUMENT_PRIOR_SUM = 118,   /* The prior covers the whole tree, so it must add up to 1. */
+    DERM_ARGUMENT_PRIOR_REST = 119,  /* The prior must leave a share for the labels it does not name. */
+    DERM_ARGUMENT_PRIOR_UNRECORDED = 120, /* This model does not record how common its labels were in its training; it takes no prior. */
+    DERM_ARGUMENT_PRIOR_NO_PHOTOS = 121,  /* The model's training records no photo of a label, so its share cannot be changed. */
+    DERM_ARGUMENT_PRIOR_ROUTING = 122,    /* A prior needs every graph; leave it out, or take another routing than top. */
 
     DERM_IMAGE_FORMAT = 201,   /* The pixel format must be one of derm_format. */
     DERM_IMAGE_SIZE = 202,     /* A photo has 1 to 65535 pixels along a side and at most 100 million in all. */
@@ -195,12 +204,20 @@ typedef enum derm_routing {
     DERM_TOP = 2   /* only the graphs below the best category */
 } derm_routing;
 
+/* How common a label is where the photos come from. docs/result.md, "Prior". */
+typedef struct derm_share {
+    const char* node; /* id or name */
+    double share;     /* of the photos, from 1e-12 to 1 */
+} derm_share;
+
 typedef struct derm_options {
-    uint32_t struct_size;    /* sizeof(derm_options) */
+    uint32_t struct_size;    /* sizeof(derm_options); of an older header it may be less */
     int32_t threads;         /* that one graph may use: 1 to 64; 0 is 1 */
     int32_t routing;         /* a derm_routing but DERM_AS_OPENED: which graphs are run */
     int32_t without_graphs;  /* 1: no LiteRT; derm_prepare and derm_answer for a program that runs the graphs itself */
     const char* litert_path; /* of the LiteRT library. NULL: $DERM_LITERT, else the usual names where the system looks */
+    const derm_share* prior; /* of every photo, as derm_set_prior takes it; NULL: as in the model's training */
+    size_t prior_count;      /* how many shares it has */
 } derm_options;
 
 /* Opens a .derm file, verifies all of it, and loads its graphs.
@@ -215,6 +232,13 @@ DERM_API derm_status derm_open(const char* path, const derm_options* options, de
  * freed. Where `data` is not aligned to 64 bytes the graphs, and nothing else, are copied. */
 DERM_API derm_status derm_open_memory(const void* data, size_t size, const derm_options* options,
                                       derm_classifier** classifier, derm_error* error);
+
+/* Says how common labels are where the photos come from that are classified from now on; copied. Every graph is then run,
+ * and results say the routing "all". derm_explain and derm_selftest take no notice of it. What the shares leave over belongs
+ * to the labels that are not named.
+ *   shares  `count` of them, on any level, no node below another; NULL and 0 for those of the model's training
+ * Returns DERM_ARGUMENT_NODE, DERM_ARGUMENT_PRIOR_*, and then keeps what was said before. */
+DERM_API derm_status derm_set_prior(derm_classifier* classifier, const derm_share* shares, size_t count, derm_error* error);
 
 /* Frees a classifier. Whoever uses the pointer afterwards is told DERM_ARGUMENT_CLOSED only by good luck. */
 DERM_API void derm_close(derm_classifier* classifier);

@@ -77,6 +77,16 @@ void write_node(Writer& json, const Answer& answer, size_t number) {
     }
 }
 
+void write_prior(Writer& json, const Bundle& bundle, const Prior* prior) {
+    if (prior == nullptr) {
+        json.raw("null");
+        return;
+    }
+    json.list(prior->shares, [&](const auto& each) {
+        json.name(bundle.taxonomy.nodes()[each.first].id).raw(repr(each.second));
+    }, "{}");
+}
+
 std::vector<std::string> skipped(const Bundle& bundle, const Logits& logits) {
     std::vector<std::string> found;
     for (size_t i = 0; i < logits.size(); ++i) {
@@ -96,7 +106,9 @@ std::string to_json(const Answer& answer, const Logits& logits, const Photo& pho
     Writer json(out);
     json.raw("{\"schema\": 1, \"model\": {").name("id").text(bundle.id).raw(", ").name("version").text(bundle.version);
     json.raw(", ").name("digest").text(bundle.digest).raw("}, \"fitzpatrick\": ");
-    json.raw(photo.skin_type == 0 ? "null" : std::to_string(photo.skin_type)).raw(", \"prior\": null, \"answer\": ");
+    json.raw(photo.skin_type == 0 ? "null" : std::to_string(photo.skin_type)).raw(", \"prior\": ");
+    write_prior(json, bundle, photo.prior);
+    json.raw(", \"answer\": ");
     answer.answer == none ? json.raw("null") : json.text(bundle.taxonomy.nodes()[answer.answer].id);
     json.raw(answer.reasons.empty() ? ", \"refer\": false" : ", \"refer\": true").raw(", \"reasons\": ").texts(answer.reasons);
     json.raw(", \"quality\": {\"problems\": ").texts(answer.problems).raw(", \"measures\": ");
@@ -132,6 +144,9 @@ Answer tell(std::shared_ptr<const Bundle> shared, const Logits& logits, const Ph
     Answer answer;
     answer.bundle = std::move(shared);
     answer.probabilities = composed(bundle, logits);
+    if (photo.prior != nullptr) {
+        answer.probabilities = reweighted(bundle.composition, answer.probabilities, photo.prior->factors);
+    }
     answer.levels = ranked(bundle, logits, answer.probabilities);
     for (size_t level = 0; level < answer.levels.size(); ++level) {
         const double least = bundle.calibration.member(bundle.taxonomy.levels()[level]);

@@ -12,6 +12,7 @@
 
 #include "bundle.h"
 #include "derm.h"
+#include "prior.h"
 
 namespace derm {
 
@@ -33,6 +34,7 @@ struct Photo {
     std::size_t width, height;   // upright
     int skin_type;               // 0 for unknown
     int routing;                 // a derm_routing
+    const Prior* prior;          // nullptr for the training's own shares
 };
 
 // The graph that a routing asks for next; `none` when the result is settled. docs/result.md, "Routing".

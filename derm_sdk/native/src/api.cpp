@@ -1,6 +1,7 @@
 // derm.h: arguments are checked, exceptions become numbers.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -93,8 +94,10 @@ int checked_routing(int32_t routing) {
 derm_options checked_options(const derm_options* options) {
     derm_options found{};
     if (options != nullptr) {
-        require(options->struct_size == sizeof(derm_options), DERM_ARGUMENT_STRUCT, "derm_options");
-        found = *options;
+        // A program that was built before the prior was there gives a shorter one: what it lacks stays 0.
+        const bool known = options->struct_size == offsetof(derm_options, prior) || options->struct_size == sizeof found;
+        require(known, DERM_ARGUMENT_STRUCT, "derm_options");
+        std::memcpy(&found, options, options->struct_size);
     }
     require(found.threads >= 0 && found.threads <= 64, DERM_ARGUMENT_THREADS, std::to_string(found.threads));
     checked_routing(found.routing);
@@ -179,6 +182,13 @@ void derm_close(derm_classifier* classifier) {
     }
 }
 
+derm_status derm_set_prior(derm_classifier* classifier, const derm_share* shares, size_t count, derm_error* error) {
+    return guarded(error, [&] {
+        check_handle(classifier);
+        classifier->inside.set_prior(shares, count);
+    });
+}
+
 derm_status derm_describe(const derm_classifier* classifier, derm_description* description, derm_error* error) {
     return guarded(error, [&] {
         check_handle(classifier);
@@ -216,7 +226,7 @@ derm_status derm_classify(derm_classifier* classifier, const derm_image* image, 
         *result = nullptr;
         check_handle(classifier);
         check_pointers(image);
-        const int chosen = routing == DERM_AS_OPENED ? classifier->inside.routing() : checked_routing(routing);
+        const int chosen = classifier->inside.routing_of(routing == DERM_AS_OPENED ? routing : checked_routing(routing));
         const derm::Camera photo(*image);
         *result = new derm_result{classifier->inside.classify(photo, checked_skin_type(skin_type), chosen)};
     });
@@ -359,9 +369,13 @@ derm_status derm_answer(const derm_classifier* classifier, const uint8_t* rgb, s
         require(bytes == bundle.size * bundle.size * 3, DERM_ARGUMENT_BYTES, std::to_string(bytes));
         const bool sized = width >= 1 && height >= 1 && width <= 65535 && height <= 65535;
         require(sized, DERM_IMAGE_SIZE, std::to_string(width) + " x " + std::to_string(height));
+        const derm::Prior* prior = classifier->inside.prior();
         const derm::Photo photo{rgb, static_cast<size_t>(width), static_cast<size_t>(height), checked_skin_type(skin_type),
-                                checked_routing(routing)};
-        *result = new derm_result{classifier->inside.answer(read_outputs(bundle, outputs, count), photo)};
+                                classifier->inside.routing_of(checked_routing(routing)), prior};
+        const derm::Logits logits = read_outputs(bundle, outputs, count);
+        const bool whole = std::all_of(logits.begin(), logits.end(), [](const auto& each) { return each.has_value(); });
+        require(whole || prior == nullptr, DERM_ARGUMENT_PRIOR_ROUTING, "an output is missing");
+        *result = new derm_result{classifier->inside.answer(logits, photo)};
     });
 }
 

@@ -20,6 +20,7 @@ using Type = Json::Type;
 using Entries = std::vector<Entry>;
 
 constexpr const char* text_entries[] = {"taxonomy.json", "calibration.json", "card.md", "licence.txt"};
+constexpr double most_photos = 1e15;  // of a label
 constexpr const char* fits[] = {"stretch", "crop", "pad"};
 constexpr const char* kinds[] = {"two_step", "multi_input", "hierarchical", "flat"};
 
@@ -230,6 +231,25 @@ void read_warnings(const Json& manifest, Bundle& bundle) {
     }
 }
 
+// What a prior needs (prior.cpp). A bundle that does not tell it is sound all the same.
+void read_photos(const Json& manifest, Bundle& bundle) {
+    const Json* training = manifest.find("training");
+    const Json* counts = training == nullptr ? nullptr : training->find("photos_by_condition");
+    if (counts == nullptr || !counts->is(Type::object)) {
+        return;
+    }
+    const std::vector<Node>& nodes = bundle.taxonomy.nodes();
+    std::vector<double> photos(nodes.size(), 0.0);
+    for (const size_t leaf : bundle.taxonomy.at(bundle.taxonomy.levels().size() - 1)) {
+        const Json* count = counts->find(nodes[leaf].id);
+        if (count != nullptr && !(count->is_number() && count->number() >= 0 && count->number() < most_photos)) {
+            return;
+        }
+        photos[leaf] = count == nullptr ? 0.0 : count->number();
+    }
+    bundle.photos = std::move(photos);
+}
+
 void collect(const Entries& entries, Bundle& bundle) {
     for (const Graph& graph : bundle.graphs) {
         for (const Tensor& tensor : graph.inputs) {
@@ -302,6 +322,7 @@ void read_bundle(std::string_view data, Bundle& bundle) {
     check_graph_files(manifest, entries, bundle);
     bundle.calibration.check(bundle.composition);
     read_warnings(manifest, bundle);
+    read_photos(manifest, bundle);
     collect(entries, bundle);
     bundle.digest = sha256_hex(entries[0].data);
     bundle.size_bytes = data.size();

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,8 @@ struct Bundle {
     Calibration calibration;
     Composition composition;       // its heads in the order of `graphs`
     std::vector<Graph> graphs;
+    // Training photos of each leaf, by node; nothing where the manifest does not tell them, or not as numbers.
+    std::optional<std::vector<double>> photos;
     std::vector<std::string> warnings;
     std::vector<std::string> kinds;  // of input that the graphs take together, each once
     std::map<std::string, std::string_view> attachments;

@@ -9,6 +9,8 @@ namespace derm {
 
 Classifier::Classifier(std::shared_ptr<const Loaded> bundle, const derm_options& options)
     : bundle_(std::move(bundle)), routing_(options.routing) {
+    set_prior(options.prior, options.prior_count);
+    routing_of(DERM_AS_OPENED);
     if (options.without_graphs != 0) {
         return;
     }
@@ -17,6 +19,19 @@ Classifier::Classifier(std::shared_ptr<const Loaded> bundle, const derm_options&
     for (const Graph& graph : bundle_->graphs) {
         networks_.push_back(std::make_unique<Network>(*litert_, graph, options.threads == 0 ? 1 : options.threads));
     }
+}
+
+void Classifier::set_prior(const derm_share* shares, size_t count) {
+    if (shares == nullptr) {
+        require(count == 0, DERM_ARGUMENT_NULL, "prior");
+        prior_.reset();
+        return;
+    }
+    prior_ = std::make_shared<const Prior>(read_prior(*bundle_, shares, count));
+}
+
+int Classifier::routing_of(int asked) const {
+    return routing_beside(prior(), asked == DERM_AS_OPENED ? routing_ : asked);
 }
 
 Resized Classifier::resized(const Camera& photo, int skin_type) const {
@@ -34,7 +49,7 @@ void Classifier::run(Task& task) {
 }
 
 Answer Classifier::classify(const Camera& photo, int skin_type, int routing) {
-    Classification task(bundle_, resized(photo, skin_type), routing);
+    Classification task(bundle_, resized(photo, skin_type), routing, prior_);
     run(task);
     return task.answer();
 }

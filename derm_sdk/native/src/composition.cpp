@@ -55,15 +55,19 @@ void Composition::check(size_t number, size_t* reached) const {
 }
 
 std::vector<double> Composition::probabilities(const Shares& shares) const {
-    const std::vector<Node>& nodes = taxonomy_->nodes();
-    std::vector<double> result(nodes.size(), 0.0);
+    std::vector<double> result(taxonomy_->nodes().size(), 0.0);
     spread(result, root(), 1.0, shares);
+    add_upward(result);
+    return result;
+}
+
+void Composition::add_upward(std::vector<double>& result) const {
+    const std::vector<Node>& nodes = taxonomy_->nodes();
     for (size_t i = nodes.size(); i-- > 0;) {  // children come after their parents, so upward from the end
         if (nodes[i].parent != none) {
             result[nodes[i].parent] += result[i];
         }
     }
-    return result;
 }
 
 // Writes the leaves below a head.

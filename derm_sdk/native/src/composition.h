@@ -35,6 +35,7 @@ public:
     std::size_t root() const { return of(none); }          // number of the head of the whole tree
     std::size_t of(std::size_t node) const;                // number of the head that splits a node; `none` without one
     std::vector<double> probabilities(const Shares& shares) const;  // of all nodes, in the order of the tree
+    void add_upward(std::vector<double>& nodes) const;     // to every parent its children, the last of the tree first
 
 private:
     void check(std::size_t head, std::size_t* reached) const;

@@ -32,6 +32,24 @@ extern "C" const char* derm_status_text(int32_t status) {
             return "The classifier is closed.";
         case DERM_ARGUMENT_STRUCT:
             return "The field struct_size holds no size that this library knows.";
+        case DERM_ARGUMENT_PRIOR_EMPTY:
+            return "A prior must name shares of labels.";
+        case DERM_ARGUMENT_PRIOR_TWICE:
+            return "The prior names a node twice.";
+        case DERM_ARGUMENT_PRIOR_SHARE:
+            return "The prior of a node must be a share from 1e-12 to 1.";
+        case DERM_ARGUMENT_PRIOR_ABOVE:
+            return "The prior names a node and one that lies above it; name one of the two.";
+        case DERM_ARGUMENT_PRIOR_SUM:
+            return "The prior covers the whole tree, so it must add up to 1.";
+        case DERM_ARGUMENT_PRIOR_REST:
+            return "The prior must leave a share for the labels it does not name.";
+        case DERM_ARGUMENT_PRIOR_UNRECORDED:
+            return "This model does not record how common its labels were in its training; it takes no prior.";
+        case DERM_ARGUMENT_PRIOR_NO_PHOTOS:
+            return "The model's training records no photo of a label, so its share cannot be changed.";
+        case DERM_ARGUMENT_PRIOR_ROUTING:
+            return "A prior needs every graph; leave it out, or take another routing than top.";
         case DERM_IMAGE_FORMAT:
             return "The pixel format must be one of derm_format.";
         case DERM_IMAGE_SIZE:

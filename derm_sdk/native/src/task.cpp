@@ -16,8 +16,8 @@ std::vector<double> finite_values(const Graph& graph, const Tensor& tensor, cons
     return values;
 }
 
-Classification::Classification(std::shared_ptr<const Bundle> bundle, Resized photo, int routing)
-    : bundle_(std::move(bundle)), width_(photo.width), height_(photo.height), skin_type_(photo.skin_type), routing_(routing),
+Classification::Classification(std::shared_ptr<const Bundle> bundle, Resized photo, int routing, std::shared_ptr<const Prior> prior)
+    : bundle_(std::move(bundle)), width_(photo.width), height_(photo.height), skin_type_(photo.skin_type), routing_(routing), prior_(std::move(prior)),
       prepared_(prepared(*bundle_, std::move(photo.rgb), photo.skin_type)), logits_(bundle_->graphs.size()),
       due_(next_graph(*bundle_, routing, logits_)) {}
 
@@ -28,7 +28,7 @@ void Classification::take(const void* stored) {
 }
 
 Answer Classification::answer() const {
-    return tell(bundle_, logits_, {prepared_.rgb.data(), width_, height_, skin_type_, routing_});
+    return tell(bundle_, logits_, {prepared_.rgb.data(), width_, height_, skin_type_, routing_, prior_.get()});
 }
 
 Explanation::Explanation(Classification classification, size_t node)

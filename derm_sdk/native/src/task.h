@@ -43,7 +43,8 @@ struct Resized {
 
 class Classification : public Task {
 public:
-    Classification(std::shared_ptr<const Bundle> bundle, Resized photo, int routing);
+    // `routing`: as routing_beside says. `prior`: none for the training's own shares.
+    Classification(std::shared_ptr<const Bundle> bundle, Resized photo, int routing, std::shared_ptr<const Prior> prior = nullptr);
 
     std::optional<Ask> due() const override { return due_ == none ? std::nullopt : std::optional<Ask>({due_, false}); }
     const Prepared& inputs() const override { return prepared_; }
@@ -62,6 +63,7 @@ private:
     std::shared_ptr<const Bundle> bundle_;
     std::size_t width_, height_;
     int skin_type_, routing_;
+    std::shared_ptr<const Prior> prior_;
     Prepared prepared_;
     Logits logits_;
     std::size_t due_;

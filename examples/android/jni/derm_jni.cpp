@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "derm.h"
 
@@ -105,6 +106,31 @@ JNIEXPORT jstring JNICALL Java_org_dermsdk_DermClassifier_nativeClassify(JNIEnv*
     jstring text = from_utf8(env, json, size);
     derm_result_free(result);
     return text;
+}
+
+JNIEXPORT void JNICALL Java_org_dermsdk_DermClassifier_nativeSetPrior(JNIEnv* env, jclass, jlong handle, jobjectArray nodes,
+                                                                      jdoubleArray shares) {
+    const jsize count = nodes == nullptr || shares == nullptr ? 0 : env->GetArrayLength(nodes);
+    std::vector<double> values(static_cast<std::size_t>(count));
+    std::vector<std::string> names;
+    std::vector<derm_share> prior;
+    if (count > 0) {
+        env->GetDoubleArrayRegion(shares, 0, count, values.data());
+    }
+    for (jsize i = 0; i < count; ++i) {
+        auto name = static_cast<jstring>(env->GetObjectArrayElement(nodes, i));
+        names.push_back(to_utf8(env, name));
+        env->DeleteLocalRef(name);
+    }
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        prior.push_back({names[i].c_str(), values[i]});
+    }
+    const derm_share none{};
+    derm_error error;
+    if (derm_set_prior(reinterpret_cast<derm_classifier*>(handle), nodes == nullptr ? nullptr : prior.empty() ? &none : prior.data(),
+                       prior.size(), &error) != DERM_OK) {
+        raise(env, error);
+    }
 }
 
 JNIEXPORT void JNICALL Java_org_dermsdk_DermClassifier_nativeClose(JNIEnv*, jclass, jlong handle) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "failure.h"
 #include "json.h"
 #include "loaded.h"
+#include "prior.h"
 #include "selftest.h"
 #include "task.h"
 
@@ -41,6 +43,7 @@ struct Session {
     std::vector<uint8_t> rgb;  // of the last photo: size * size * 3
     size_t width = 0, height = 0, size = 0;
     std::shared_ptr<const derm::Loaded> bundle;
+    std::shared_ptr<const derm::Prior> prior;  // of what is classified from now on; none: the training's own shares
     std::unique_ptr<derm::Classification> classification;
     std::unique_ptr<derm::Explanation> explanation;
     std::unique_ptr<derm::SelfTest> selftest;
@@ -227,6 +230,7 @@ EXPORT(derm_web_open) derm_status derm_web_open(Session* session, char* data, st
         const std::shared_ptr<const void> file(data, [](const void* memory) { std::free(const_cast<void*>(memory)); });
         session->end();
         session->last.reset();
+        session->prior.reset();
         session->bundle = std::make_shared<const derm::Loaded>(std::string_view(data, size), file);
         text = description_json(*session->bundle);
     });
@@ -262,12 +266,30 @@ EXPORT(derm_web_derive) derm_status derm_web_derive(Session* session, const char
     });
 }
 
+// How common the labels are from now on: `count` shares, and as many names, each ended by a NUL, in `length` bytes. count 0: as in
+// the training. Refused, the prior stays what it was.
+EXPORT(derm_web_prior) derm_status derm_web_prior(Session* session, const char* names, std::uint32_t length, const double* shares,
+                                                  std::uint32_t count) {
+    return guarded([&] {
+        const derm::Loaded& bundle = opened(session);
+        std::vector<derm_share> given;
+        const char* name = names;
+        for (const char* const end = names + length; name != end && given.size() < count; name += std::strlen(name) + 1) {
+            given.push_back({name, shares[given.size()]});
+        }
+        require(given.size() == count && name == names + length, DERM_ARGUMENT_BYTES, "names of the prior");
+        session->prior = count == 0 ? nullptr : std::make_shared<const derm::Prior>(read_prior(bundle, given.data(), count));
+    });
+}
+
 EXPORT(derm_web_classify) derm_status derm_web_classify(Session* session, std::int32_t skin_type, std::int32_t routing) {
     return guarded([&] {
         opened(session);
         session->end();
         require(routing >= DERM_ALL && routing <= DERM_TOP, DERM_ARGUMENT_ROUTING, std::to_string(routing));
-        session->classification = std::make_unique<derm::Classification>(session->bundle, resized(*session, skin_type), routing);
+        const int chosen = derm::routing_beside(session->prior.get(), routing);
+        session->classification =
+            std::make_unique<derm::Classification>(session->bundle, resized(*session, skin_type), chosen, session->prior);
     });
 }
 

@@ -65,6 +65,16 @@ def test_strangers_with_the_same_stamp_are_not_the_same_picture() -> None:
     assert not found.same_picture
 
 
+def test_the_same_light_on_strangers_with_a_stamp_does_not_make_them_one_picture() -> None:
+    light = (np.linspace(-60, 60, 320)[None, :, None] + np.linspace(-40, 40, 240)[:, None, None]).astype(np.float32)
+    skin = (
+        np.clip(150 + light + 0.15 * (picture(seed).astype(np.float32) - 128), 0, 255).astype(np.uint8) for seed in (2, 3)
+    )
+    found = laid(*(stamped(each) for each in skin))
+    assert found.points >= 12
+    assert not found.same_picture
+
+
 def test_blank_and_tiny_pictures_resemble_nothing() -> None:
     blank = np.full((50, 60, 3), 200, np.uint8)
     assert not laid(blank, blank).same_picture
@@ -73,7 +83,7 @@ def test_blank_and_tiny_pictures_resemble_nothing() -> None:
 
 def test_alignments_are_kept_on_disk_and_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [describe_points(picture(seed)[:, ::step], f"{seed}{step}") for seed in (1, 2) for step in (1, -1)]
-    wanted = [(a, b) for a in range(4) for b in range(a + 1, 4)]
+    wanted = np.array([(a, b) for a in range(4) for b in range(a + 1, 4)])
     first = alignments(records, wanted, tmp_path)
     assert {pair for pair, found in first.items() if found.same_picture} == {(0, 1), (2, 3)}
     monkeypatch.setattr(pairs, "align", None)

@@ -81,6 +81,18 @@ def test_a_leak_is_refused_or_said_in_everything_that_follows(leaky: tuple[Datas
     assert page.count("The split leaks (1 patient") >= 3  # above the figures, with the data, in the checklist
 
 
+def test_a_report_is_reproduced_on_a_leaking_split_only_when_asked_to(leaky: tuple[Dataset, Path]) -> None:
+    data, folder = leaky
+    order = ("reproduce", "report-b", "--rows", "lenet_3", "--data", data.folder, "--out", folder / "rows")
+    order += ("--set", "training.epochs=1", "--set", "preprocessing.size=80")
+    code, output = call(*order)
+    assert code == 1
+    assert "The patient 'p' must be on one side" in output
+    code, output = call(*order, "--allow-leaks")
+    assert code == 0, output
+    assert "The split leaks (1 patient is on two sides" in (folder / "rows" / "reproduction.md").read_text()
+
+
 def test_relatives_of_seen_photos_in_other_data_are_refused_or_left_out(tiny_run: Run, tiny_data: Dataset, tmp_path: Path):
     split = read_split(tiny_data.folder / "splits.csv", tiny_data)
     seen, tested = split.photos(tiny_data, "train")[0], split.photos(tiny_data, "test")

@@ -19,8 +19,7 @@ from typing import Any
 
 from derm_sdk.errors import FileError
 
-from ...errors import DataError, RunError
-from ...training.lock import exclusive
+from ...lock import exclusive
 from .bodies import SUFFIXES
 from .plan import Wanted
 from .reasons import SETTLED, Refused
@@ -45,13 +44,8 @@ class Journal:
         self._known: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Journal:
-        self._lock = exclusive(self.folder)
-        try:
-            self._lock.__enter__()
-        except RunError as error:
-            raise DataError(
-                f"Another download is at work in {str(self.folder)!r}; wait for it, or name another -o."
-            ) from error
+        self._lock = exclusive(self.folder, "download", "-o")
+        self._lock.__enter__()
         try:
             self.photos.mkdir(exist_ok=True)
             self.partial.mkdir(exist_ok=True)

@@ -138,7 +138,8 @@ def download(
     Returns:
         The outcome; after a KeyboardInterrupt it says `stopped`.
     Raises:
-        DataError: the table lacks a column, or another download is at work in the folder.
+        DataError: the table lacks a column.
+        RunError: another download is at work in the folder.
         FileError: the disk does not take it.
     """
     wanted = read_wanted(table, limit)

@@ -1,8 +1,12 @@
 """Whether two photos are one picture: enough points of the one lie in the other as one turn, scale and shift would put them,
 and the two agree where they overlap.
 
-The second condition is the guard against logos and rulers: two photos with the same watermark share points too, but not the
-picture around them.
+The second condition is the guard against stamps and rulers: two photos with the same watermark share points too, but not the
+picture around them. So the details of the gray copies are correlated block by block, and the median block counts: a stamp or
+a border fills few of them. Of 43 pairs of strangers with the same large stamp none gets above .35; of 800 copies 1 % less.
+
+Most pairs are strangers, so a glance at the first 128 points of each comes first: of 400 pairs of neighbours it sends 88 %
+away at a quarter of the cost, and of 60 copies of each kind none, but 3 of those cropped to 60 % a side.
 """
 
 from __future__ import annotations
@@ -18,12 +22,19 @@ from . import keypoints
 from .keypoints import GRAY, MIRRORED
 
 LEAST_POINTS = 12
-LEAST_CORRELATION = 0.6
+LEAST_CORRELATION = 0.4
 LEAST_OVERLAP = 0.10
+_GLANCE = 128  # points of each that are looked at first
+_LEAST_AT_A_GLANCE = 10  # matches among these; below, they are strangers
+_SURROUNDINGS = 4.0  # pixels of the gray copy, deviation of a Gaussian
+_BLOCK = 8  # pixels a side
+_FLAT = 8.0 * _BLOCK  # added to the length of a block's contrast: noise on even skin correlates with nothing
 _RATIO = 0.85  # a match must be nearer than the second best by this factor (Lowe 2004: 0.8; here the alignment decides)
 _WITHIN = 4.0  # pixels of the gray copy
 _SCALES = (0.2, 5.0)
-VERSION = hashlib.sha256(f"1 {keypoints.VERSION} {LEAST_POINTS} {_RATIO} {_WITHIN}".encode()).hexdigest()[:12]
+VERSION = hashlib.sha256(
+    f"3 {keypoints.VERSION} {LEAST_POINTS} {_RATIO} {_WITHIN} {_GLANCE} {_LEAST_AT_A_GLANCE}".encode()
+).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Alignment:
 
     Attributes:
         points: how many points agree with the alignment.
-        correlation: of the gray copies where they overlap, -1..1; 0 where they hardly do.
+        correlation: of their details where they overlap, the median of blocks, -1..1; 0 where they hardly do.
         overlap: the share of the more covered photo that the other covers, 0..1.
         mirrored: whether one of them is mirrored.
     """
@@ -50,15 +61,18 @@ class Alignment:
 
 
 def align(first: Any, second: Any) -> Alignment:
-    """Lays one photo over the other, as it is or mirrored, whichever has more points in common.
+    """Lays one photo over the other, as it is or mirrored, whichever has more points in common at a glance.
 
     Args:
         first, second: records of `keypoints.describe_points`.
     """
     import cv2
 
-    tried = [(_matches(first, second, mirrored), mirrored) for mirrored in (False, True)]
-    (here, there), mirrored = max(tried, key=lambda each: len(each[0][0]))
+    glance = [len(_matches(first, second, mirrored, _GLANCE)[0]) for mirrored in (False, True)]
+    mirrored = glance[True] > glance[False]
+    if max(glance) < _LEAST_AT_A_GLANCE:
+        return Alignment(max(glance), mirrored=mirrored)
+    here, there = _matches(first, second, mirrored, keypoints.POINTS)
     if len(here) < LEAST_POINTS:
         return Alignment(len(here), mirrored=mirrored)
     source = first["points"][here].astype(np.float32)
@@ -73,9 +87,9 @@ def align(first: Any, second: Any) -> Alignment:
     return Alignment(int(inliers.sum()), *_agreement(first, second, matrix, mirrored), mirrored)
 
 
-def _matches(first: Any, second: Any, mirrored: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Points that are each other's best match, clearly ahead of the second best."""
-    a, b = first["descriptors"][: first["count"]], second["descriptors"][: second["count"]]
+def _matches(first: Any, second: Any, mirrored: bool, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Points, of the first so many, that are each other's best match, clearly ahead of the second best."""
+    a, b = (each["descriptors"][: min(each["count"], most)] for each in (first, second))
     if min(len(a), len(b)) < LEAST_POINTS:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     cosines = (a[:, MIRRORED] if mirrored else a).astype(np.float32) @ b.astype(np.float32).T / 65025
@@ -88,7 +102,7 @@ def _matches(first: Any, second: Any, mirrored: bool) -> tuple[NDArray[np.int64]
 
 
 def _agreement(first: Any, second: Any, matrix: NDArray[np.float64], mirrored: bool) -> tuple[float, float]:
-    """Correlation and share of the overlap, on the small gray copies."""
+    """Correlation, of the median block, and share of the overlap, on the small gray copies."""
     import cv2
 
     gray = first["gray"][:, ::-1] if mirrored else first["gray"]
@@ -98,12 +112,39 @@ def _agreement(first: Any, second: Any, matrix: NDArray[np.float64], mirrored: b
     covered = cv2.warpAffine(np.full(shape, 255, np.uint8), moved, shape, flags=cv2.INTER_NEAREST) > 0
     area = float(covered.mean())
     overlap = min(1.0, max(area, area / max(abs(float(np.linalg.det(moved[:, :2]))), 1e-6)))
-    if covered.sum() < 32:
-        return 0.0, overlap
-    a, b = laid[covered], second["gray"][covered].astype(np.float32)
-    a, b = a - a.mean(), b - b.mean()
-    length = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return (float(a @ b) / length if length > 1e-3 else 0.0), overlap
+    here, there = (_detail(each, covered.astype(np.float32)) for each in (laid, second["gray"].astype(np.float32)))
+    return _median_block(here, there, covered), overlap
+
+
+def _detail(gray: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What differs from its surroundings: light and shade of two photos of skin agree by chance, their details do not."""
+    import cv2
+
+    around = cv2.GaussianBlur(gray * weight, (0, 0), _SURROUNDINGS) / np.maximum(
+        cv2.GaussianBlur(weight, (0, 0), _SURROUNDINGS), 1e-3
+    )
+    return np.asarray(gray - around, np.float32)
+
+
+def _median_block(here: NDArray[np.float32], there: NDArray[np.float32], covered: NDArray[np.bool_]) -> float:
+    """Correlation of the median block among those that are covered by nine tenths; 0 where there is none."""
+    a, b, mask = (_blocks(each) for each in (here, there, covered))
+    whole = mask.mean(axis=1) >= 0.9
+    if not whole.any():
+        return 0.0
+    mask = mask[whole].astype(np.float32)
+    a, b = (
+        (each - (each * mask).sum(axis=1, keepdims=True) / mask.sum(axis=1, keepdims=True)) * mask
+        for each in (a[whole], b[whole])
+    )
+    length = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1)) + _FLAT
+    return float(np.median((a * b).sum(axis=1) / length))
+
+
+def _blocks(grid: NDArray[Any]) -> NDArray[Any]:
+    """[GRAY, GRAY] as rows of blocks, [blocks, _BLOCK * _BLOCK]."""
+    count = GRAY // _BLOCK
+    return grid.reshape(count, _BLOCK, count, _BLOCK).swapaxes(1, 2).reshape(count * count, _BLOCK * _BLOCK)
 
 
 def _in_copies(matrix: NDArray[np.float64], first: Any, second: Any) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ KINDS = {
     "same thumbnail": "the same at 16 x 16 pixels",
     "alike": "much alike to the network: another shot, or another patient who looks the same",
 }
-ALIGNED_WITH = 12  # neighbours of each photo that are laid over it
 LEAST_COSINE = 0.10
 _CHUNK = 2048
 _RECORD = np.dtype(
@@ -59,18 +58,17 @@ class Pair:
         return round(max(0.0, self.cosine or 0.0), 3)
 
 
-def candidates(indices: Indices, cosines: Rows) -> list[tuple[int, int]]:
-    """Each photo with its nearest neighbours, every pair once, in order: the pairs that are worth an alignment."""
-    near = (cosines[:, :ALIGNED_WITH] >= LEAST_COSINE) & (indices[:, :ALIGNED_WITH] >= 0)
-    rows, ranks = np.nonzero(near)
+def candidates(indices: Indices, cosines: Rows) -> Indices:
+    """Each photo with its nearest neighbours, places [n, 2], every pair once, in order: worth an alignment."""
+    rows, ranks = np.nonzero((cosines >= LEAST_COSINE) & (indices >= 0))
     both = np.stack([rows, indices[rows, ranks]], axis=1)
     both.sort(axis=1)
-    return [(int(a), int(b)) for a, b in np.unique(both, axis=0)]
+    return np.unique(both, axis=0)
 
 
 def alignments(
     points: Sequence[Any],
-    wanted: Sequence[tuple[int, int]],
+    wanted: Indices,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[tuple[int, int], Alignment]:
@@ -78,7 +76,7 @@ def alignments(
 
     Args:
         points: records of `keypoints.describe_points`, one per photo.
-        wanted: places of photos, (smaller, larger).
+        wanted: [n, 2], places of photos, the smaller first.
         cache: a folder; None keeps nothing.
         progress: called with (pairs done, pairs in all).
     Returns:
@@ -87,41 +85,36 @@ def alignments(
     from threadpoolctl import threadpool_limits
 
     store = RecordStore(Path(cache) / f"alignments-{VERSION}", _RECORD) if cache is not None else None
-    known = store.read() if store is not None else {}
-    keys = [_key(points[a]["key"], points[b]["key"]) for a, b in wanted]
-    missing = [place for place, key in enumerate(keys) if key not in known]
+    records = np.zeros(len(wanted), _RECORD)
+    records["key"] = [_key(points[a]["key"], points[b]["key"]) for a, b in wanted.tolist()]
+    missing = np.flatnonzero(~store.look_up(records)) if store is not None else np.arange(len(wanted))
     done = len(wanted) - len(missing)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # threads in threads wait
         for start in range(0, len(missing), _CHUNK):
             chunk = missing[start : start + _CHUNK]
-            runs = [chunk[at : at + 64] for at in range(0, len(chunk), 64)]
-            records = np.zeros(len(chunk), _RECORD)
+            runs = [wanted[chunk[at : at + 64]].tolist() for at in range(0, len(chunk), 64)]
             filled = 0
-            for found in pool.map(lambda run: [align(points[wanted[p][0]], points[wanted[p][1]]) for p in run], runs):
+            for found in pool.map(lambda run: [align(points[a], points[b]) for a, b in run], runs):
                 for alignment in found:
-                    records[filled] = (keys[chunk[filled]], *_values(alignment))
+                    records[chunk[filled]] = (records["key"][chunk[filled]], *_values(alignment))
                     filled += 1
                 if progress is not None:
                     progress(done + start + filled, len(wanted))
             if store is not None:
-                store.write(records)
-            known.update((keys[place], record) for place, record in zip(chunk, records, strict=True))
-    return _aligned(wanted, (known[key] for key in keys))
+                store.write(records[chunk])
+    return {
+        (int(a), int(b)): Alignment(
+            int(each["points"]), float(each["correlation"]), float(each["overlap"]), bool(each["mirrored"])
+        )
+        for enough in [records["points"] >= LEAST_POINTS]
+        for (a, b), each in zip(wanted[enough], records[enough], strict=True)
+    }
 
 
 def _values(alignment: Alignment) -> tuple[int, float, float, bool]:
     return alignment.points, alignment.correlation, alignment.overlap, alignment.mirrored
 
 
-def _aligned(wanted: Sequence[tuple[int, int]], records: Iterable[Any]) -> dict[tuple[int, int], Alignment]:
-    found = {}
-    for pair, record in zip(wanted, records, strict=True):
-        if record["points"] >= LEAST_POINTS:
-            values = int(record["points"]), float(record["correlation"]), float(record["overlap"]), bool(record["mirrored"])
-            found[pair] = Alignment(*values)
-    return found
-
-
-def _key(first: bytes, second: bytes) -> str:
+def _key(first: bytes, second: bytes) -> bytes:
     """The order counts: an alignment one way is not exactly that of the other way."""
-    return hashlib.sha256(bytes(first) + bytes(second)).hexdigest()
+    return hashlib.sha256(bytes(first) + bytes(second)).hexdigest().encode()

@@ -1,7 +1,7 @@
 """The nearest rows of every row, by faiss: exactly for small collections, by an inverted index for large ones.
 
 Up to 20,000 rows every pair is compared, in blocks: at that size it takes less time than an index takes to build. Above,
-rows are reduced to 128 principal components and dealt to about 4 sqrt(n) lists; a query looks into the 24 lists nearest to
+rows are reduced to 128 principal components and dealt to about 4 sqrt(n) lists; a query looks into the 128 lists nearest to
 it, and what it finds there is put in order by the exact product of the whole rows. The work grows with n sqrt(n), memory
 with n: `benchmarks/duplicates_million.py` measures both.
 """
@@ -18,7 +18,7 @@ Indices = NDArray[np.int64]
 
 EXACT_UP_TO = 20_000
 COMPONENTS = 128
-PROBES = 24
+PROBES = 128
 _TRAINED_ON = 100_000
 _BLOCK = 1024
 _RANKED = 128  # queries whose candidates are gathered at once: 128 * 64 * 1280 floats are 42 MB

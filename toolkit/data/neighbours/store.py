@@ -39,6 +39,18 @@ class RecordStore:
             bytes(key).decode("ascii", "replace"): chunk[i] for chunk in self._chunks() for i, key in enumerate(chunk["key"])
         }
 
+    def look_up(self, records: NDArray[Any]) -> NDArray[np.bool_]:
+        """Fills in, in place, the records [n] whose keys are known; returns which these are."""
+        chunks = list(self._chunks())
+        if not chunks or not len(records):
+            return np.zeros(len(records), np.bool_)
+        stored = np.concatenate(chunks)
+        stored = stored[np.argsort(stored["key"], kind="stable")]
+        places = np.minimum(np.searchsorted(stored["key"], records["key"]), len(stored) - 1)
+        known = stored["key"][places] == records["key"]
+        records[known] = stored[places[known]]
+        return known
+
     def write(self, records: NDArray[Any]) -> None:
         """Adds a chunk of records [n], of this store's dtype."""
         file = io.BytesIO()

@@ -55,6 +55,18 @@ export class Core {
     });
   }
 
+  /** `prior`: pairs of a node's id or name and its share; none: the training's own shares. */
+  setPrior(prior) {
+    const names = prior.map(([node]) => `${node}\0`).join("");
+    const data = this.#new(Float64Array.from(prior, ([, share]) => share));
+    try {
+      this.#withText(names, (text, length) =>
+        this.#check(this.#wasm.derm_web_prior(this.#session, text, length, data, prior.length)));
+    } finally {
+      this.#wasm.derm_web_free(data);
+    }
+  }
+
   classify(skinType, routing) {
     this.#check(this.#wasm.derm_web_classify(this.#session, skinType, ROUTINGS.indexOf(routing)));
   }
@@ -81,10 +93,9 @@ export class Core {
 
   /** What the graph that is due stored. */
   take(stored) {
-    const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-    const data = this.#new(bytes);
+    const data = this.#new(stored);
     try {
-      this.#check(this.#wasm.derm_web_take(this.#session, data, bytes.length));
+      this.#check(this.#wasm.derm_web_take(this.#session, data, stored.byteLength));
     } finally {
       this.#wasm.derm_web_free(data);
     }
@@ -127,7 +138,8 @@ export class Core {
     return this.#text();
   }
 
-  #new(bytes) {
+  #new(values) {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const data = this.#wasm.derm_web_new(bytes.length);
     if (data === 0) throw this.error(NO_MEMORY, `${bytes.length} bytes`);
     this.#bytes(data, bytes.length).set(bytes);

@@ -6,6 +6,7 @@ export const PICTURE = 200;
 export const FETCH = 300;
 export const ARGUMENT_THREADS = 103;
 export const ARGUMENT_CLOSED = 112;
+export const ARGUMENT_PRIOR_EMPTY = 114;
 export const IMAGE_SIZE = 202;
 export const BUNDLE_TENSORS = 481;
 export const BUNDLE_NO_SIGNATURE = 482;

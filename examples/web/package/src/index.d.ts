@@ -18,7 +18,15 @@ export class DermError extends Error {
   readonly status: number;
 }
 
+/**
+ * How common the labels are where the photos come from: shares of nodes, named by id or name, each from 1e-12 to 1; docs/result.md,
+ * "A prior". Results are adjusted to it; explanations are not.
+ */
+export type Prior = Record<string, number> | Iterable<readonly [string, number]>;
+
 export interface OpenOptions {
+  /** The training's own shares unless given. */
+  prior?: Prior | null;
   /** That a graph may use, 1 to 64; 4 or the processor's unless given. 1 where the page is not crossOriginIsolated. */
   threads?: number;
   /** Where worker.js, derm.wasm and litert/ lie, on the page's origin; beside the module unless given. */
@@ -59,7 +67,7 @@ export interface Result {
   schema: 1;
   model: { id: string; version: string; digest: string };
   fitzpatrick: number | null;
-  prior: null;
+  prior: Record<string, number> | null;
   answer: string | null;
   refer: boolean;
   reasons: string[];
@@ -116,6 +124,11 @@ export class Classifier {
   /** Milliseconds of opening: core, bundle, runtime, graphs. */
   readonly stages: Record<string, number>;
   classify(photo: Photo, options?: ClassifyOptions): Promise<Answer>;
+  /**
+   * The prior of what is classified from now on; null for the training's own shares. With one, every graph is run.
+   * @throws DermError 105, 114 to 121, and keeps the prior there was; classify with routing "top" is refused with 122
+   */
+  setPrior(prior: Prior | null): Promise<void>;
   /** `node`: an id or a name; the answer unless given. */
   explain(photo: Photo, options?: { skinType?: SkinType; node?: string | null }): Promise<Explanation>;
   /** The inputs of networks, as derm_sdk.prepare makes them; without a size, as the model takes its photos. */

@@ -1,5 +1,5 @@
 // derm-sdk-web: photos of skin classified in the browser. The work is done in a worker; this file talks to it.
-import { ARGUMENT_CLOSED, ARGUMENT_THREADS, DermError, FETCH, INTERNAL, NO_MEMORY, PICTURE, RUNTIME_LOAD } from "./errors.js";
+import { ARGUMENT_CLOSED, ARGUMENT_PRIOR_EMPTY, ARGUMENT_THREADS, DermError, FETCH, INTERNAL, NO_MEMORY, PICTURE, RUNTIME_LOAD } from "./errors.js";
 
 export { DermError } from "./errors.js";
 
@@ -78,11 +78,12 @@ export async function open(model, options = {}) {
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 64)) {
     throw new DermError(ARGUMENT_THREADS, `The number of threads must be from 1 to 64 (${threads})`);
   }
+  const prior = pairsOf(options.prior);
   const runtime = runtimeFor(threads);
   const script = at(`litert/${runtime.build}.js`);
   const needed = [bytesOf(model), compiled(at("derm.wasm")), compiled(at(`litert/${runtime.build}.wasm`))];
   const [bytes, core, module] = await Promise.all(needed);
-  const begin = (count) => begun(at("worker.js"), { model: bytes, core, litert: { script, module }, threads: count }, runtime.build);
+  const begin = (count) => begun(at("worker.js"), { model: bytes, core, litert: { script, module }, threads: count, prior }, runtime.build);
   try {
     return await begin(runtime.threads);
   } catch (error) {
@@ -167,6 +168,10 @@ export class Classifier {
     return { ...answer, result: JSON.parse(answer.json) };
   }
 
+  setPrior(prior) {
+    return this.#line.call("setPrior", pairsOf(prior));
+  }
+
   explain(photo, { skinType = 0, node = null } = {}) {
     return this.#line.call("explain", { photo: photoOf(photo), skinType: skinType ?? 0, node });
   }
@@ -182,6 +187,19 @@ export class Classifier {
   close() {
     this.#line.close();
   }
+}
+
+// A prior as pairs of a node and its share: of an object, a Map, or such pairs.
+function pairsOf(prior) {
+  const pairs = Symbol.iterator in Object(prior) ? [...prior] : Object.entries(prior ?? {});
+  const good = ([node, share]) => typeof node === "string" && !node.includes("\0") && typeof share === "number";
+  if (typeof prior === "string" || !pairs.every((pair) => Array.isArray(pair) && good(pair))) {
+    throw new DermError(ARGUMENT_PRIOR_EMPTY, 'A prior must name shares of labels, as { malignant: 0.02, benign: 0.98 }.');
+  }
+  if (prior !== null && prior !== undefined && pairs.length === 0) {
+    throw new DermError(ARGUMENT_PRIOR_EMPTY, "A prior must name shares of labels; null takes it away.");
+  }
+  return pairs;
 }
 
 function photoOf(photo) {

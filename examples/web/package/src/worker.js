@@ -17,11 +17,12 @@ class Stopwatch {
   }
 }
 
-async function open({ model, core: module, litert, threads }) {
+async function open({ model, core: module, litert, threads, prior }) {
   const watch = new Stopwatch();
   core = await Core.load(module);
   watch.lap("core");
   const description = core.open(model);
+  core.setPrior(prior);
   watch.lap("bundle");
   try {
     await load(litert);
@@ -90,6 +91,8 @@ function prepare({ photo: source, size, fit, inputs, skinType }) {
   });
 }
 
+const setPrior = (prior) => core.setPrior(prior);
+
 async function selftest() {
   core.selftest();
   await graphs.settle();
@@ -104,13 +107,13 @@ async function smaller(photo, side) {
   return createImageBitmap(source, { resizeWidth: size(photo.width), resizeHeight: size(photo.height), resizeQuality: "medium" });
 }
 
-const calls = { open, classify, explain, prepare, selftest };
+const calls = { open, setPrior, classify, explain, prepare, selftest };
 let turn = Promise.resolve(); // one call after the other: there is one session
 
 async function answer({ id, call, argument }) {
   try {
     const value = await calls[call](argument);
-    self.postMessage({ id, value }, value.picture ? [value.picture] : []);
+    self.postMessage({ id, value }, value?.picture ? [value.picture] : []);
   } catch (error) {
     const status = error instanceof DermError ? error.status : INTERNAL;
     self.postMessage({ id, error: { status, message: error.message ?? String(error) } });

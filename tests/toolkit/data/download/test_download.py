@@ -28,7 +28,7 @@ from derm_toolkit.data.download.reasons import PASSING, REASONS, SETTLED
 from derm_toolkit.data.download.run import Outcome, Progress, download
 from derm_toolkit.data.download.settings import Settings
 from derm_toolkit.data.importers import import_table
-from derm_toolkit.errors import DataError
+from derm_toolkit.errors import RunError
 
 from ..conftest import write_table
 from .server import Host, serving
@@ -366,7 +366,7 @@ def test_two_downloads_into_one_folder_do_not_run_at_once(tmp_path: Path) -> Non
         first.start()
         while not host.asked:
             time.sleep(0.01)
-        with pytest.raises(DataError, match="Another download is at work"):
+        with pytest.raises(RunError, match="Another download is at work"):
             fetch(host, table, tmp_path / "out")
         first.join()
 

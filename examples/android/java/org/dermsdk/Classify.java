@@ -4,11 +4,14 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
- * Raw photos through the JNI library, one JSON line each: {@code Classify MODEL LITERT LIST}. LIST has a line per photo:
- * FILE FORMAT WIDTH HEIGHT ROTATION SKIN_TYPE, as tests/native/derm_run.cpp takes it; rows and planes without gaps.
+ * Raw photos through the JNI library, one JSON line each: {@code Classify MODEL LITERT LIST [LABEL=SHARE...]}. LIST has a line
+ * per photo: FILE FORMAT WIDTH HEIGHT ROTATION SKIN_TYPE, as tests/native/derm_run.cpp takes it; rows and planes without gaps.
  */
 final class Classify {
     private Classify() {}
@@ -17,10 +20,22 @@ final class Classify {
         List<String> lines = Files.readAllLines(Paths.get(arguments[2]));
         java.io.PrintStream out = new java.io.PrintStream(System.out, true, "UTF-8");
         try (DermClassifier classifier = DermClassifier.open(arguments[0], 1, arguments[1])) {
+            if (arguments.length > 3) {
+                classifier.setPrior(prior(Arrays.asList(arguments).subList(3, arguments.length)));
+            }
             for (String line : lines) {
                 out.println(classify(classifier, line.split(" ")));
             }
         }
+    }
+
+    private static Map<String, Double> prior(List<String> shares) {
+        Map<String, Double> found = new LinkedHashMap<>();
+        for (String each : shares) {
+            int sign = each.lastIndexOf('=');
+            found.put(each.substring(0, sign), Double.valueOf(each.substring(sign + 1)));
+        }
+        return found;
     }
 
     private static String classify(DermClassifier classifier, String[] fields) throws IOException {

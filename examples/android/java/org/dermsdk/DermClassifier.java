@@ -1,6 +1,7 @@
 package org.dermsdk;
 
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 /**
  * Classifies photos of skin with a .derm file, on the device. A research tool, not a medical device.
@@ -103,6 +104,22 @@ public final class DermClassifier implements AutoCloseable {
                 image.strides, skinType);
     }
 
+    /**
+     * Says how common labels are where the photos come from that are classified from now on: docs/result.md, "Prior".
+     *
+     * @param prior id or name of a label to its share of the photos; null for the shares of the model's training
+     * @throws DermException no such label, or shares that cannot be; what was said before stays
+     * @throws IllegalStateException this object is closed
+     */
+    public synchronized void setPrior(Map<String, Double> prior) {
+        if (handle == 0) {
+            throw new IllegalStateException("This classifier is closed; open a new one.");
+        }
+        String[] nodes = prior == null ? null : prior.keySet().toArray(new String[0]);
+        double[] shares = prior == null ? null : prior.values().stream().mapToDouble(Double::doubleValue).toArray();
+        nativeSetPrior(handle, nodes, shares);
+    }
+
     /** Frees the model. Closing twice does nothing. */
     @Override
     public synchronized void close() {
@@ -114,6 +131,8 @@ public final class DermClassifier implements AutoCloseable {
 
     private static native String nativeClassify(long handle, int format, int width, int height, int rotation,
             ByteBuffer[] planes, int[] strides, int skinType);
+
+    private static native void nativeSetPrior(long handle, String[] nodes, double[] shares);
 
     private static native void nativeClose(long handle);
 }

@@ -10,14 +10,14 @@ import sys
 import pytest
 
 from derm_sdk.errors import FileError
+from derm_toolkit import lock
 from derm_toolkit.errors import RunError
-from derm_toolkit.training import lock
-from derm_toolkit.training.lock import exclusive
+from derm_toolkit.lock import exclusive
 
 
 def test_a_second_process_is_refused_while_the_first_holds_the_folder(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from derm_toolkit.training.lock import exclusive\n"
+        "import sys; from pathlib import Path; from derm_toolkit.lock import exclusive\n"
         "with exclusive(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

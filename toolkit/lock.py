@@ -1,4 +1,4 @@
-"""One training at a time in a run folder: a lock that the system drops when its process ends, however it ends."""
+"""One process at a time in a folder: a lock that the system drops when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 
 from derm_sdk.errors import FileError
 
-from ..errors import RunError
+from .errors import RunError
 
 NAME = ".lock"
 
@@ -22,21 +22,24 @@ except ImportError:  # Windows has no advisory locks of this kind; there it is u
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Holds a run folder for this process; makes it where it is missing, and takes it away again if nothing came into it.
+def exclusive(folder: Path, work: str = "training", option: str = "--out") -> Iterator[None]:
+    """Holds a folder for this process; makes it where it is missing, and takes it away again if nothing came into it.
 
+    Args:
+        folder: the run folder, or that of a download.
+        work, option: what goes on in it and how its user named it, for the sentence about another process.
     Raises:
-        RunError: another training holds it.
+        RunError: another process holds it.
         FileError: the folder cannot be written.
     """
-    with _held(folder):
+    with _held(folder, f"Another {work} is at work in {str(folder)!r}; wait for it, or choose another {option}."):
         try:
             yield
         finally:
             _take_away_if_empty(folder)
 
 
-def _held(folder: Path) -> IO[bytes]:
+def _held(folder: Path, taken: str) -> IO[bytes]:
     """Opens and locks the lock file. It stays where it is: a lock on a file that another one replaced guards nothing."""
     path = folder / NAME
     while True:
@@ -55,9 +58,7 @@ def _held(folder: Path) -> IO[bytes]:
             file.close()
         except BlockingIOError as error:
             file.close()
-            raise RunError(
-                f"Another training is at work in {str(folder)!r}; wait for it, or choose another --out."
-            ) from error
+            raise RunError(taken) from error
         except OSError as error:
             if error.errno in (errno.ENOTSUP, errno.EOPNOTSUPP):  # some network drives; there it is up to the user
                 return file

@@ -121,7 +121,10 @@ def test_a_prior_gives_the_answers_of_python_and_bad_ones_leave_the_last(package
     first = {"malignant": 0.02, "benign": 0.48, "non-neoplastic": 0.5}
     with Classifier(STARTER) as classifier:
         assert package.call("setPrior", **first) is None
-        assert package.call("classify", rgba(pixels), routing="lazy")["json"] == classifier.classify(pixels, prior=first).to_json()
+        assert (
+            package.call("classify", rgba(pixels), routing="lazy")["json"]
+            == classifier.classify(pixels, prior=first).to_json()
+        )
         bad = [({"freckle": 0.1}, 105), ({}, 114), ({"malignant": 0.0}, 116), ({"malignant": 0.1, "melanoma": 0.1}, 117),
                ({**first, "benign": 0.4}, 118), ({"malignant": 1.0}, 119), ({"malignant": "much"}, 114)]  # fmt: skip
         for prior, number in bad:
@@ -132,7 +135,10 @@ def test_a_prior_gives_the_answers_of_python_and_bad_ones_leave_the_last(package
         assert package.call("classify", rgba(pixels))["json"] == classifier.classify(pixels).to_json()
         at_opening = Package(browser, site)
         assert at_opening.open(prior=[["malignant", 0.02]]) == 0
-        assert at_opening.call("classify", rgba(pixels))["json"] == classifier.classify(pixels, prior={"malignant": 0.02}).to_json()
+        assert (
+            at_opening.call("classify", rgba(pixels))["json"]
+            == classifier.classify(pixels, prior={"malignant": 0.02}).to_json()
+        )
         assert at_opening.open(prior={"malignant": 2}).startswith("116: ")
         at_opening.context.close()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import itertools
 import resource
 import tempfile
 import time
@@ -95,17 +96,18 @@ def plant(dataset: Dataset, folder: Path, copies: int, photos: int) -> tuple[Dat
     random, planted, known = np.random.default_rng(0), {}, [*dataset.photos]
     copies = min(copies, len(dataset.photos) // len(CHANGES))
     chosen = random.choice(len(dataset.photos), copies * len(CHANGES), replace=False)  # no original has two copies
-    wanted = [(list(CHANGES)[n % len(CHANGES)], int(place)) for n, place in enumerate(chosen)]
-    while photos > len(known) + len(wanted):
-        wanted.append((list(CHANGES)[len(wanted) % len(CHANGES)], int(random.integers(len(dataset.photos)))))
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (name, place) in enumerate(wanted):
+    for number in itertools.count():
+        if number >= len(chosen) and len(known) >= photos:
+            break
+        name = list(CHANGES)[number % len(CHANGES)]
+        place = int(chosen[number] if number < len(chosen) else random.integers(len(dataset.photos)))
         original, path = dataset.photos[place], folder / f"{number}.png"
         if not path.is_file():
             pixels = CHANGES[name](read_image(dataset.path(original)), np.random.default_rng(number))
             Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest not in planted:
+        if digest not in planted:  # the same change of the same photo may be drawn twice
             copy = {**vars(original), "file": str(path.resolve()), "digest": digest}
             known.append(Photo(**copy))
             planted[digest] = (name, original.digest)
@@ -154,6 +156,7 @@ def main() -> None:
         after = find_clusters(larger, "embedding", work / "descriptors")
         wall, spent = time.perf_counter() - start, time.process_time() - spent
         print(f"{len(larger.photos):,} photos: {wall:.0f} s, {spent:.0f} s of processor time for what was new")
+        print(f"the largest cluster has {after.sizes[0]}; {after.details}")
         figures(larger, planted, before, after)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
 

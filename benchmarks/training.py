@@ -69,7 +69,6 @@ class Worker:
             [python, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
             env=surroundings,
         )
@@ -79,7 +78,7 @@ class Worker:
         print(number, file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            sys.exit(f"The process of a backend ended; try KERAS_BACKEND=... {sys.executable} -c 'import keras'.")
+            sys.exit("The process of a backend ended; what it said stands above.")
         return float(answer)
 
 

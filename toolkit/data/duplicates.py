@@ -21,8 +21,10 @@ Each photo is then laid over its 64 nearest neighbours, as it is and mirrored (`
 agree on one turn, scale and shift, and the pixels agree where the two overlap, they are one picture, or two shots from the
 same side, whatever their cosine: such pairs always join. docs/duplicates.md says what each rule finds.
 
-Exact copies (same pixels) and thumbnails that correlate by 0.98 in any of the 8 turns and mirrorings always join.
-Method "hash" has only these two, at 0.97, and finds far fewer: use it where the ImageNet weights cannot be installed.
+Exact copies (same pixels) always join, and so do thumbnails that correlate by 0.98 in any of the 8 turns and mirrorings if
+the features agree, too (0.75), or one photo can be laid over the other: two photos in a wide white border have the same
+thumbnail, whatever is inside. Method "hash" has only pixels and thumbnails, at 0.97, and finds far fewer: use it where the
+ImageNet weights cannot be installed.
 No method finds every leak: patient and lesion ids, where they are known, are worth more than any of this.
 """
 
@@ -143,11 +145,13 @@ def cluster(
         unit = standardise(descriptors.features)
         indices, cosines = Neighbours(unit).nearest(_NEIGHBOURS)
         near = _embedding_pairs(indices, cosines)
-        same_picture = _same_pictures(descriptors, candidates(indices, cosines), cache, progress)
+        same_picture = _same_pictures(descriptors, candidates(indices, cosines, thumbnail_pairs), cache, progress)
         for (a, b), how in same_picture.items():
             found.note(a, b, "same picture", float(unit[a] @ unit[b]), how)
+        likeness = {(a, b): float(unit[a] @ unit[b]) for a, b in thumbnail_pairs}
+        thumbnail_pairs = [pair for pair in thumbnail_pairs if likeness[pair] >= ALIKE]
         for a, b in thumbnail_pairs:
-            found.take(a, b, "same thumbnail", float(unit[a] @ unit[b]))
+            found.take(a, b, "same thumbnail", likeness[a, b])
         refused = sum(not found.take_if_alike(unit, pair) for pair in near)
         for a, b in same_picture:  # last: they need no average, and would change it for the others
             found.groups.join(a, b)

@@ -74,6 +74,21 @@ def test_flat_thumbnails_resemble_nothing(tmp_path: Path) -> None:
     assert found == [0, 1, 2]
 
 
+def test_strangers_in_the_same_white_border_are_not_joined() -> None:
+    """Their thumbnails are alike, since the border outweighs what is inside; a copy is alike to the network, too."""
+    random = np.random.default_rng(7)
+    inside = random.integers(90, 110, (40, 8, 8), np.uint8)
+    inside[1] = inside[0]
+    framed = np.full((40, 16, 16), 255, np.uint8)
+    framed[:, 4:-4, 4:-4] = inside
+    features = random.normal(size=(40, 64)).astype(np.float32)
+    features[1] = features[0] + 0.3 * random.normal(size=64)
+    found, pairs, details = cluster(Descriptors(tuple(map(str, range(40))), framed, features), "embedding")
+    assert found == [0, 0, *range(2, 40)]
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1)] and details["thumbnail_pairs"] == 1
+    assert len(set(cluster(Descriptors(tuple(map(str, range(40))), framed, features), "hash")[0])) == 1
+
+
 def test_pairs_that_stand_out_are_joined_and_crowds_are_not() -> None:
     random = np.random.default_rng(1)
     lone = random.normal(size=(300, 64))

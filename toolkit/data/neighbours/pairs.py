@@ -58,12 +58,12 @@ class Pair:
         return round(max(0.0, self.cosine or 0.0), 3)
 
 
-def candidates(indices: Indices, cosines: Rows) -> Indices:
-    """Each photo with its nearest neighbours, places [n, 2], every pair once, in order: worth an alignment."""
+def candidates(indices: Indices, cosines: Rows, others: Sequence[tuple[int, int]] = ()) -> Indices:
+    """Each photo with its nearest neighbours, and other pairs: places [n, 2], every pair once, in order; worth an alignment."""
     rows, ranks = np.nonzero((cosines >= LEAST_COSINE) & (indices >= 0))
     both = np.stack([rows, indices[rows, ranks]], axis=1)
     both.sort(axis=1)
-    return np.unique(both, axis=0)
+    return np.unique(np.concatenate([both, np.array(others, both.dtype).reshape(-1, 2)]), axis=0)
 
 
 def alignments(

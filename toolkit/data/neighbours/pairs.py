@@ -59,7 +59,7 @@ class Pair:
 
 
 def candidates(indices: Indices, cosines: Rows, others: Sequence[tuple[int, int]] = ()) -> Indices:
-    """Pairs worth an alignment: each photo with its nearest neighbours, and others; places [n, 2], every pair once, in order."""
+    """Pairs worth an alignment, each photo with its nearest neighbours, and others: places [n, 2], every pair once."""
     rows, ranks = np.nonzero((cosines >= LEAST_COSINE) & (indices >= 0))
     both = np.stack([rows, indices[rows, ranks]], axis=1)
     both.sort(axis=1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from derm_toolkit.cli import main
 from derm_toolkit.data.duplicates import cluster
 from derm_toolkit.data.importers import import_table
 from derm_toolkit.data.neighbours import pairs, search
-from derm_toolkit.data.neighbours.geometry import Alignment, align
+from derm_toolkit.data.neighbours.geometry import LEAST_SPREAD, Alignment, align
 from derm_toolkit.data.neighbours.keypoints import RECORD, describe_points
 from derm_toolkit.data.neighbours.pairs import alignments
 from derm_toolkit.data.neighbours.search import Neighbours
@@ -73,6 +74,13 @@ def test_the_same_light_on_strangers_with_a_stamp_does_not_make_them_one_picture
     found = laid(*(stamped(each) for each in skin))
     assert found.points >= 12
     assert not found.same_picture
+
+
+def test_points_along_a_line_of_words_make_no_picture() -> None:
+    copy = laid(picture(1), picture(1)[70:, 100:])
+    words = laid(*(stamped(cv2.GaussianBlur(picture(seed), (0, 0), 8)) for seed in (2, 3)))
+    assert words.spread < LEAST_SPREAD < 3 * LEAST_SPREAD < copy.spread
+    assert copy.same_picture and not replace(copy, spread=words.spread).same_picture
 
 
 def test_blank_and_tiny_pictures_resemble_nothing() -> None:

@@ -4,6 +4,8 @@ and the two agree where they overlap.
 The second condition is the guard against stamps and rulers: two photos with the same watermark share points too, but not the
 picture around them. So the details of the gray copies are correlated block by block, and the median block counts: a stamp or
 a border fills few of them. Of 43 pairs of strangers with the same large stamp none gets above .35; of 800 copies 1 % less.
+Among a thousand photos with one stamp some pass all the same, and would join everything. But words lie on a line: the points
+of 233 of 245 such pairs deviate from theirs by less than .04 of the photo's side, of 4,000 copies 2, of 671 real pairs none.
 
 Most pairs are strangers, so a glance at the first 128 points of each comes first: of 400 pairs of neighbours it sends 88 %
 away at a quarter of the cost, and of 60 copies of each kind none, but 3 of those cropped to 60 % a side.
@@ -24,6 +26,7 @@ from .keypoints import GRAY, MIRRORED
 LEAST_POINTS = 12
 LEAST_CORRELATION = 0.4
 LEAST_OVERLAP = 0.10
+LEAST_SPREAD = 0.04
 _GLANCE = 128  # points of each that are looked at first
 _LEAST_AT_A_GLANCE = 10  # matches among these; below, they are strangers
 _SURROUNDINGS = 4.0  # pixels of the gray copy, deviation of a Gaussian
@@ -33,7 +36,7 @@ _RATIO = 0.85  # a match must be nearer than the second best by this factor (Low
 _WITHIN = 4.0  # pixels of the gray copy
 _SCALES = (0.2, 5.0)
 VERSION = hashlib.sha256(
-    f"3 {keypoints.VERSION} {LEAST_POINTS} {_RATIO} {_WITHIN} {_GLANCE} {_LEAST_AT_A_GLANCE}".encode()
+    f"4 {keypoints.VERSION} {LEAST_POINTS} {_RATIO} {_WITHIN} {_GLANCE} {_LEAST_AT_A_GLANCE}".encode()
 ).hexdigest()[:12]
 
 
@@ -46,18 +49,21 @@ class Alignment:
         correlation: of their details where they overlap, the median of blocks, -1..1; 0 where they hardly do.
         overlap: the share of the more covered photo that the other covers, 0..1.
         mirrored: whether one of them is mirrored.
+        spread: deviation of these points from the line that they lie along, as a share of the photo's shorter side; of the
+            photo where it is larger.
     """
 
     points: int = 0
     correlation: float = 0.0
     overlap: float = 0.0
     mirrored: bool = False
+    spread: float = 0.0
 
     @property
     def same_picture(self) -> bool:
         """Whether that is enough to say that the photos are one picture."""
         enough = self.points >= LEAST_POINTS and self.overlap >= LEAST_OVERLAP
-        return enough and self.correlation >= LEAST_CORRELATION
+        return enough and self.correlation >= LEAST_CORRELATION and self.spread >= LEAST_SPREAD
 
 
 def align(first: Any, second: Any) -> Alignment:
@@ -84,7 +90,9 @@ def align(first: Any, second: Any) -> Alignment:
     )
     if matrix is None or not _SCALES[0] < float(np.hypot(matrix[0, 0], matrix[1, 0])) < _SCALES[1]:
         return Alignment(mirrored=mirrored)
-    return Alignment(int(inliers.sum()), *_agreement(first, second, matrix, mirrored), mirrored)
+    agreeing = inliers.ravel() > 0
+    spread = max(_spread(source[agreeing], first["size"]), _spread(target[agreeing], second["size"]))
+    return Alignment(int(agreeing.sum()), *_agreement(first, second, matrix, mirrored), mirrored, spread)
 
 
 def _matches(first: Any, second: Any, mirrored: bool, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -99,6 +107,14 @@ def _matches(first: Any, second: Any, mirrored: bool, most: int) -> tuple[NDArra
     distance, other = (np.maximum(0, 1 - each) for each in (nearest, cosines.max(axis=1)))
     kept = (distance < _RATIO**2 * other) & (back[best] == rows)
     return rows[kept], best[kept]
+
+
+def _spread(points: NDArray[np.float32], size: Any) -> float:
+    """Root mean square distance of the points from the line through them, as a share of the shorter side."""
+    if len(points) < 2:
+        return 0.0
+    least = float(np.linalg.eigvalsh(np.cov(points.T, bias=True))[0])
+    return float(np.sqrt(max(0.0, least)) / min(int(size[0]), int(size[1])))
 
 
 def _agreement(first: Any, second: Any, matrix: NDArray[np.float64], mirrored: bool) -> tuple[float, float]:

@@ -25,7 +25,10 @@ KINDS = {
 LEAST_COSINE = 0.10
 _CHUNK = 2048
 _RECORD = np.dtype(
-    [("key", "S64"), ("points", np.uint16), ("correlation", np.float32), ("overlap", np.float32), ("mirrored", np.bool_)]
+    [
+        *(("key", "S64"), ("points", np.uint16), ("correlation", np.float32), ("overlap", np.float32)),
+        *(("mirrored", np.bool_), ("spread", np.float32)),
+    ]
 )
 
 
@@ -104,15 +107,19 @@ def alignments(
                 store.write(records[chunk])
     return {
         (int(a), int(b)): Alignment(
-            int(each["points"]), float(each["correlation"]), float(each["overlap"]), bool(each["mirrored"])
+            int(each["points"]),
+            float(each["correlation"]),
+            float(each["overlap"]),
+            bool(each["mirrored"]),
+            float(each["spread"]),
         )
         for enough in [records["points"] >= LEAST_POINTS]
         for (a, b), each in zip(wanted[enough], records[enough], strict=True)
     }
 
 
-def _values(alignment: Alignment) -> tuple[int, float, float, bool]:
-    return alignment.points, alignment.correlation, alignment.overlap, alignment.mirrored
+def _values(alignment: Alignment) -> tuple[int, float, float, bool, float]:
+    return alignment.points, alignment.correlation, alignment.overlap, alignment.mirrored, alignment.spread
 
 
 def _key(first: bytes, second: bytes) -> bytes:

@@ -19,7 +19,7 @@ import numpy as np
 
 from derm_toolkit.data.neighbours.search import EXACT_UP_TO, Neighbours
 
-WIDTH, DIRECTIONS, BLOCK, NEAREST, SAMPLE = 1280, 96, 20_000, 32, 300
+WIDTH, DIRECTIONS, BLOCK, NEAREST, SAMPLE = 1280, 96, 20_000, 64, 300
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

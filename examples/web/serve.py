@@ -71,8 +71,13 @@ def main() -> None:
     given = parser.parse_args()
     if not (given.folder / "index.html").is_file():
         parser.exit(2, f"There is no page in {given.folder}; 'make web' makes it.\n")
-    with server(given.folder, given.port, not given.not_isolated) as running:
-        print(f"http://127.0.0.1:{running.server_port}")
+    try:
+        opened = server(given.folder, given.port, not given.not_isolated)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        parser.exit(2, f"Cannot listen on port {given.port}: {reason}; choose another from 1 to 65535 with --port.\n")
+    with opened as running:
+        print(f"http://127.0.0.1:{running.server_port}", flush=True)
         try:
             running.serve_forever()
         except KeyboardInterrupt:

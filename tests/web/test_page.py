@@ -206,6 +206,14 @@ def test_the_server_says_what_page_and_workers_may_do():
     assert "default-src 'none'" in serve.policy("/") and "unsafe-inline" not in serve.policy("/")
 
 
+def test_the_server_explains_a_port_that_is_taken_or_cannot_be(built: Path) -> None:
+    with served(built) as running:
+        for port in (running.server_port, 99_999):
+            command = [sys.executable, WEB / "serve.py", built, "--port", str(port)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 2 and done.stderr.startswith(f"Cannot listen on port {port}: "), done.stderr
+
+
 def test_the_server_explains_a_missing_page(tmp_path: Path):
     done = subprocess.run([sys.executable, WEB / "serve.py", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "make web" in done.stderr and "Traceback" not in done.stderr

@@ -69,7 +69,7 @@ class Training:
         mixup, cutmix: parameter of the beta distribution of the shares of two mixed photos; 0 for none.
         mix_share: share of the photos that are mixed, when one of the two is on.
         skin_type_dropout: share of the photos whose skin type is hidden in an epoch, where it is an input.
-        teachers: folders of finished runs whose answers to the same pictures join the targets.
+        teachers: finished runs or .derm files whose answers to the same pictures join the targets.
         distillation: weight of the teachers' answers in the targets.
         distillation_temperature: divides the teachers' logits.
         average: decay per step of the moving average of the weights that is validated and kept; 0 for none. A training of

@@ -106,7 +106,7 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
     slowest = 1 - 4 / max(steps, 5)  # of a short training, the average must not hold its beginning
     average = MovingAverage(model.weights, min(recipe.average, slowest)) if recipe.average else None
     targets = weighted_targets(job.classes, labels, recipe)
-    teachers = Teachers(recipe.teachers, job.spec.labels, recipe.distillation_temperature) if recipe.teachers else None
+    teachers = opened_teachers(job, sizes) if recipe.teachers else None
 
     # --- Resume ---------------------------------------------------------------------------------------------------
     frozen, progress = part_of(recipe.frozen, 0, job.epochs), Progress()
@@ -212,6 +212,12 @@ def compile_model(model: keras.Model, job: Job, frozen: float) -> None:
         optimizer = build_optimizer(model, recipe, job.devices.optimizer)
         model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
         model.optimizer.build(model.trainable_variables)  # with float16, Keras has wrapped it to scale the loss
+
+
+def opened_teachers(job: Job, sizes: Sequence[int]) -> Teachers:
+    """The finished models that the config names, opened for pictures of these sides."""
+    recipe, spec = job.recipe, job.spec
+    return Teachers(recipe.teachers, spec.labels, spec.inputs, sizes, recipe.distillation_temperature, job.workers)
 
 
 def weighted_targets(classes: Classes, labels: int, recipe: Training) -> NDArray[np.float32]:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from derm_converters.cli import main as convert
+from derm_sdk.errors import DermError
 from derm_toolkit.data.manifest import Dataset, read_split
 from derm_toolkit.errors import RunError
 from derm_toolkit.training.config import read_config
 from derm_toolkit.training.run import Run
+from derm_toolkit.training.teachers import Teachers
 from derm_toolkit.training.train import Order, train
 
 CONFIG = """
@@ -94,3 +98,48 @@ def test_a_student_learns_from_a_finished_run(whole: Run, tiny_data: Dataset, co
 def test_a_teacher_of_other_labels_is_refused(tiny_run: Run, tiny_data: Dataset, config: Path, tmp_path: Path):
     with pytest.raises(RunError, match="cannot teach: it must be one network over the same labels"):
         train(order(tiny_data, config, tmp_path / "student", f'training.teachers=["{tiny_run.folder}"]'))
+
+
+@pytest.fixture(scope="module")
+def bundle(whole: Run, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("teacher") / "whole.derm"
+    assert CliRunner().invoke(convert, [str(whole.folder), "--float32", "--force", "-o", str(out)]).exit_code == 0
+    return out
+
+
+def test_a_bundle_teaches_what_its_run_teaches(whole: Run, bundle: Path):
+    stream = np.random.default_rng(0)
+    batch = {
+        "rgb": stream.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8),
+        "skin_type": np.eye(7, dtype=np.uint8)[stream.integers(0, 7, 5)],
+    }
+    labels, inputs = whole.graphs[0].labels[::-1], whole.graphs[0].inputs  # in another order than the teacher's own
+    by_run = Teachers([str(whole.folder)], labels, inputs, [32], 1.0, threads=2).answers(batch)
+    by_bundle = Teachers([str(bundle)], labels, inputs, [32], 1.0, threads=2).answers(batch)
+    np.testing.assert_allclose(by_bundle, by_run, atol=1e-5)
+    with np.testing.assert_raises(AssertionError):
+        np.testing.assert_allclose(by_bundle[::-1], by_run, atol=1e-5)
+
+
+def test_a_student_learns_from_a_bundle(bundle: Path, tiny_data: Dataset, config: Path, tmp_path: Path):
+    settings = ("training.epochs=1", "training.sizes=[]", f'training.teachers=["{bundle}"]', "training.distillation=1.0")
+    run = train(order(tiny_data, config, tmp_path / "student", *settings))
+    assert run.config.training.teachers == (str(bundle),)
+
+
+def test_a_bundle_of_another_size_is_refused(bundle: Path, tiny_data: Dataset, config: Path, tmp_path: Path):
+    with pytest.raises(RunError, match=r"takes pictures of 32 pixels, and training.sizes holds 16. Name its run folder"):
+        train(order(tiny_data, config, tmp_path / "student", f'training.teachers=["{bundle}"]'))
+
+
+def test_a_teacher_that_takes_more_than_the_student_is_refused(whole: Run, tiny_data: Dataset, config: Path, tmp_path: Path):
+    settings = ("model.skin_type=false", f'training.teachers=["{whole.folder}"]')
+    with pytest.raises(RunError, match=r"it takes \['skin_type'\], the student does not"):
+        train(order(tiny_data, config, tmp_path / "student", *settings))
+
+
+def test_a_damaged_bundle_is_refused_as_a_teacher(bundle: Path, tiny_data: Dataset, config: Path, tmp_path: Path):
+    damaged = tmp_path / "damaged.derm"
+    damaged.write_bytes(bundle.read_bytes()[:-100])
+    with pytest.raises(DermError, match="damaged"):
+        train(order(tiny_data, config, tmp_path / "student", f'training.teachers=["{damaged}"]'))

@@ -20,7 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 def main() -> None:
     from derm_sdk.inputs import input_shape
     from derm_toolkit.training.run import read_run
-    from derm_toolkit.training.teachers import Teachers
+    from derm_toolkit.training.teachers import Teachers, find_teachers
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a finished run of one network")
@@ -34,7 +34,7 @@ def main() -> None:
     stream = np.random.default_rng(0)
     batch = {name: stream.integers(0, 256, (options.batch, *input_shape(name, size)), np.uint8) for name in spec.inputs}
     teachers = {
-        path: Teachers([path], spec.labels, spec.inputs, [size], 1.0, threads=os.cpu_count() or 1)
+        path: Teachers(find_teachers([path], spec.labels, spec.inputs, [size]), spec.labels, 1.0, os.cpu_count() or 1)
         for path in (options.run, *options.bundles)
     }
     for teacher in teachers.values():

@@ -34,7 +34,7 @@ from .optimizers import build_optimizer
 from .recipe import MovingAverage, class_weights, derived_seed, learning_rate, log_shares, smoothed_targets
 from .reporter import Meter, metric_name
 from .stages import freeze, part_of
-from .teachers import Teachers
+from .teachers import Teachers, find_teachers
 
 if TYPE_CHECKING:
     import keras
@@ -217,7 +217,8 @@ def compile_model(model: keras.Model, job: Job, frozen: float) -> None:
 def opened_teachers(job: Job, sizes: Sequence[int]) -> Teachers:
     """The finished models that the config names, opened for pictures of these sides."""
     recipe, spec = job.recipe, job.spec
-    return Teachers(recipe.teachers, spec.labels, spec.inputs, sizes, recipe.distillation_temperature, job.workers)
+    found = find_teachers(recipe.teachers, spec.labels, spec.inputs, sizes)
+    return Teachers(found, spec.labels, recipe.distillation_temperature, job.workers)
 
 
 def weighted_targets(classes: Classes, labels: int, recipe: Training) -> NDArray[np.float32]:

@@ -36,6 +36,7 @@ from .loop import Classes, Job, best_model, train_graph
 from .model_files import model_path, save_model, write_graphs
 from .reporter import Reporter, metric_name
 from .run import AVERAGE, Run, read_data_record, read_run
+from .teachers import find_teachers
 
 _HISTORY = (
     "graph",
@@ -88,7 +89,7 @@ def train(order: Order, reporter: Reporter | None = None) -> Run:
     Returns:
         The finished run.
     Raises:
-        RunError: the folder is not empty (without `resume`), or its training cannot be continued.
+        RunError: the folder is not empty (without `resume`), its training cannot be continued, or a teacher cannot teach.
         ConfigError: calibration.refer_node is not in the tree.
         DataError: a label has no photo to learn from, a photo is gone, or the split leaks.
         TrainingError: the loss is no longer a number.
@@ -166,9 +167,11 @@ def check_order(order: Order) -> list[str]:
     Returns:
         Sentences about what is merely thin.
     Raises:
-        ConfigError, DataError: as `train`.
+        ConfigError, DataError, RunError: as `train`.
     """
-    notes = check_leaks(order)
+    notes, recipe = check_leaks(order), order.config.training
+    for spec in _networks(order) if recipe.teachers else ():
+        find_teachers(recipe.teachers, spec.labels, spec.inputs, recipe.sizes or (order.config.preprocessing.size,))
     return (
         notes + check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
     )

@@ -14,7 +14,7 @@ from derm_toolkit.data.manifest import Dataset, read_split
 from derm_toolkit.errors import RunError
 from derm_toolkit.training.config import read_config
 from derm_toolkit.training.run import Run
-from derm_toolkit.training.teachers import Teachers
+from derm_toolkit.training.teachers import Teachers, find_teachers
 from derm_toolkit.training.train import Order, train
 
 CONFIG = """
@@ -114,8 +114,10 @@ def test_a_bundle_teaches_what_its_run_teaches(whole: Run, bundle: Path):
         "skin_type": np.eye(7, dtype=np.uint8)[stream.integers(0, 7, 5)],
     }
     labels, inputs = whole.graphs[0].labels[::-1], whole.graphs[0].inputs  # in another order than the teacher's own
-    by_run = Teachers([str(whole.folder)], labels, inputs, [32], 1.0, threads=2).answers(batch)
-    by_bundle = Teachers([str(bundle)], labels, inputs, [32], 1.0, threads=2).answers(batch)
+    by_run, by_bundle = (
+        Teachers(find_teachers([str(path)], labels, inputs, [32]), labels, 1.0, threads=2).answers(batch)
+        for path in (whole.folder, bundle)
+    )
     np.testing.assert_allclose(by_bundle, by_run, atol=1e-5)
     with np.testing.assert_raises(AssertionError):
         np.testing.assert_allclose(by_bundle[::-1], by_run, atol=1e-5)
@@ -128,13 +130,14 @@ def test_a_student_learns_from_a_bundle(bundle: Path, tiny_data: Dataset, config
 
 
 def test_a_bundle_of_another_size_is_refused(bundle: Path, tiny_data: Dataset, config: Path, tmp_path: Path):
-    with pytest.raises(RunError, match=r"takes pictures of 32 pixels, and training.sizes holds 16. Name its run folder"):
+    with pytest.raises(RunError, match=r"takes pictures of 32 pixels, and training.sizes holds 16; name its run folder"):
         train(order(tiny_data, config, tmp_path / "student", f'training.teachers=["{bundle}"]'))
+    assert not (tmp_path / "student").exists()
 
 
 def test_a_teacher_that_takes_more_than_the_student_is_refused(whole: Run, tiny_data: Dataset, config: Path, tmp_path: Path):
     settings = ("model.skin_type=false", f'training.teachers=["{whole.folder}"]')
-    with pytest.raises(RunError, match=r"it takes \['skin_type'\], the student does not"):
+    with pytest.raises(RunError, match="it takes 'skin_type', which the student does not"):
         train(order(tiny_data, config, tmp_path / "student", *settings))
 
 

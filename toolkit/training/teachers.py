@@ -113,7 +113,7 @@ def _run(folder: str) -> Teacher:
 
 
 def _bundle(path: str) -> Teacher:
-    """A `.derm` file, as the device runs it: on a CPU, several times as quick as the run that it was made of."""
+    """A `.derm` file, as the device runs it: on a CPU, quicker than the run that it was made of."""
     bundle = read_bundle(path)
     spec = _only(path, bundle.graphs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from .runtime import real_values
 ENTRY = "selftest.json"
 VERSION = 1
 MAX_SAMPLES = 256
+MAX_DRAWN_PIXELS = 1 << 20  # of a picture that is drawn here: the record of a stranger must not ask for gigabytes
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Probe:
 
     Attributes:
         name: of its file, such as "turned.jpg".
-        file: the picture as it would come from a camera. pixels: what it was decoded to, uint8 [height, width, 3]; None of a
-            picture too large to keep, which tests the decoding and the whole way alone.
+        file: the picture as it would come from a camera. pixels: what it was decoded to, uint8 [height, width, 3], stored or
+            drawn again; None of a picture too large to keep, which tests the decoding and the whole way alone.
         width, height: of the decoded pixels. decoded: their fingerprint.
         lossy: whether two sound decoders may differ in it.
         fitzpatrick: the skin type told with it, 1..6 or None.
@@ -103,8 +105,7 @@ def read_probes(bundle: Bundle) -> tuple[list[Probe], Tolerances, dict[str, str]
 def _probe(row: Mapping[str, Any], bundle: Bundle) -> Probe:
     name, width, height = row["name"], row["width"], row["height"]
     nodes = np.asarray(row["probabilities"], np.float64)
-    raw = None if "decoded" in row else bundle.attachments[f"probes/{name}.rgb"]
-    pixels = None if raw is None else np.frombuffer(raw, np.uint8).reshape(height, width, 3)
+    pixels = _pixels(row, bundle)
     outputs = {graph.id: np.asarray(row["outputs"][graph.id], graph.output.dtype) for graph in bundle.graphs}
     if nodes.shape != (len(bundle.taxonomy.nodes),) or any(outputs[g.id].shape != (len(g.labels),) for g in bundle.graphs):
         raise BundleError(f"{ENTRY} records another number of nodes or labels of {name!r} than the model has.")
@@ -123,6 +124,19 @@ def _probe(row: Mapping[str, Any], bundle: Bundle) -> Probe:
     )
 
 
+def _pixels(row: Mapping[str, Any], bundle: Bundle) -> Pixels | None:
+    """The recorded pixels of a picture: stored beside it, drawn again, or None where only their fingerprint was kept."""
+    name, width, height = row["name"], row["width"], row["height"]
+    if "drawn" in row:
+        pixels = drawn(index(width), index(height), index(row["drawn"]))
+        if fingerprint(pixels) != _fingerprint(row["decoded"]):
+            raise BundleError(f"{ENTRY} says that {name!r} is drawing {row['drawn']}, but records other pixels.")
+        return pixels
+    if "decoded" in row:
+        return None
+    return np.frombuffer(bundle.attachments[f"probes/{name}.rgb"], np.uint8).reshape(height, width, 3)
+
+
 def _fingerprint(row: Mapping[str, Any]) -> dict[str, str]:
     return {"sha256": str(row["sha256"]), "sample": bytes.fromhex(row["sample"]).hex()}
 
@@ -137,6 +151,31 @@ def probabilities(bundle: Bundle, outputs: Mapping[str, NDArray[Any]]) -> Floats
     """Stored outputs of all graphs -> float64 [nodes], calibrated."""
     logits = {graph.id: real_values(graph.output, outputs[graph.id]) for graph in bundle.graphs}
     return composed(bundle.composition, bundle.calibration, logits)
+
+
+def drawn(width: int, height: int, number: int) -> Pixels:
+    """A picture without symmetry, in integers: skin with a dark, uneven patch; red above blue, so that a swap shows.
+
+    Args:
+        width, height: in pixels, 1 or more each, and at most MAX_DRAWN_PIXELS together.
+        number: 0..99; each gives another grain and patch.
+    Returns:
+        uint8 [height, width, 3]. docs/selftest.md states the formula, so that no bundle has to store what it gives.
+    Raises:
+        ValueError: a side or a number out of its range.
+    """
+    if not (width >= 1 and height >= 1 and width * height <= MAX_DRAWN_PIXELS and 0 <= number <= 99):
+        raise ValueError(f"no drawing {number} of {width} x {height} pixels: sides from 1, numbers from 0 to 99")
+    y, x = np.mgrid[0:height, 0:width]
+    across, down = 255 * x // width, 255 * y // height
+    grain = ((x * 7919 + y * 104729 + number * 1299709) % 251) // 16
+    patch = (3 * across - 300 - 20 * (number % 5)) ** 2 + (4 * down - 420) ** 2 < (90 + 25 * number) ** 2
+    red = 190 + across // 8 - grain
+    green = 120 + down // 6 - grain + 5 * (number % 4)
+    blue = 60 + across // 5 + down // 9
+    skin = np.stack([red, green, blue], axis=2)
+    dark = np.stack([red - 110 + grain * 3, green - 70, blue - 20 + grain], axis=2)
+    return np.where(patch[..., None], dark, skin).clip(0, 255).astype(np.uint8)
 
 
 def fingerprint(array: Pixels) -> dict[str, str]:

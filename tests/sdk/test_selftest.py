@@ -64,8 +64,22 @@ def test_the_device_that_made_the_bundle_is_identical(precision):
 def test_the_pictures_are_of_every_kind_and_small():
     kinds = {name.rsplit(".", 1)[1] for name in drawn_files()}
     assert kinds == {"png", "jpg", "bmp", "webp"} and len(drawn_files()) == 12
-    assert sum(map(len, attachments().values())) < 450_000
-    assert {skin_type for _, skin_type, _ in drawn_files().values()} == {None, 1, 2, 3, 4, 5, 6}
+    assert sum(map(len, attachments().values())) < 150_000
+    assert {picture.fitzpatrick for picture in drawn_files().values()} == {None, 1, 2, 3, 4, 5, 6}
+
+
+def test_a_drawing_is_what_the_formula_says_and_is_not_stored():
+    width, height, number = 263, 233, 10
+    for y, x in [(0, 0), (232, 262), (116, 131), (7, 200)]:
+        across, down = 255 * x // width, 255 * y // height
+        grain = (x * 7919 + y * 104729 + number * 1299709) % 251 // 16
+        dark = (3 * across - 300 - 20 * (number % 5)) ** 2 + (4 * down - 420) ** 2 < (90 + 25 * number) ** 2
+        rgb = [190 + across // 8 - grain, 120 + down // 6 - grain + 5 * (number % 4), 60 + across // 5 + down // 9]
+        rgb = [rgb[0] - 110 + 3 * grain, rgb[1] - 70, rgb[2] - 20 + grain] if dark else rgb
+        assert probes.drawn(width, height, number)[y, x].tolist() == [min(max(level, 0), 255) for level in rgb]
+    drawings = [row["name"] for row in json.loads(attachments()["selftest.json"])["probes"] if "drawn" in row]
+    assert drawings == ["odd.png", "tiny.bmp", "wide.png", "large.png"]
+    assert not {f"probes/{name}.rgb" for name in drawings} & set(attachments())
 
 
 def test_the_record_is_the_same_each_time():
@@ -94,7 +108,7 @@ def test_bgr_given_as_rgb(monkeypatch):
 
 def test_exif_that_is_not_applied(monkeypatch):
     monkeypatch.setattr(image, "_orientation", lambda picture: 1)
-    first = assert_first(run_test(), "decoded pixels", "turned.jpg is 96 x 64 pixels here, 64 x 96 in the record")
+    first = assert_first(run_test(), "decoded pixels", "turned.jpg is 66 x 44 pixels here, 44 x 66 in the record")
     assert "EXIF orientation is not applied" in first.note and first.different == 2
 
 
@@ -256,7 +270,12 @@ def test_a_closed_classifier_says_so():
         (lambda c: c.update(version=2), "has version 2"),
         (lambda c: c.update(probes=[]), "holds no picture"),
         (lambda c: c["probes"][0].update(name="other.png"), "lacks a field"),
-        (lambda c: c["probes"][0].update(width=7), "lacks a field"),
+        (lambda c: c["probes"][0].update(width=7), "'odd.png' is drawing 0, but records other pixels"),
+        (lambda c: c["probes"][0].update(drawn=1), "'odd.png' is drawing 1, but records other pixels"),
+        (lambda c: c["probes"][0].update(drawn=100), "no drawing 100 of 97 x 61 pixels"),
+        (lambda c: c["probes"][0].update(width=10**6, height=10**6), "no drawing 0 of 1000000 x 1000000 pixels"),
+        (lambda c: c["probes"][0].pop("decoded"), "lacks a field"),
+        (lambda c: c["probes"][1].update(width=7), "lacks a field"),
         (lambda c: c["probes"][0].update(fitzpatrick=9), "lacks a field"),
         (lambda c: c["probes"][0]["outputs"].update(root=[1]), "another number of nodes or labels"),
         (lambda c: c["probes"][0]["outputs"].update(root=[1, 2, 300]), "lacks a field"),

@@ -15,6 +15,7 @@ using std::size_t;
 using Type = Json::Type;
 
 constexpr double exact_probability = 1e-9;
+constexpr std::int64_t max_drawn_pixels = 1 << 20;
 
 const Json& field(const Json& row, const std::string& name) {
     const Json* found = row.find(name);
@@ -48,16 +49,52 @@ Json record_of(const Bundle& bundle) {
     return read_json(found->second, "selftest.json");
 }
 
-// The stored pixels of a picture, resized.
+// A picture that is drawn here instead of stored; docs/selftest.md states the formula.
+std::string drawn(int width, int height, int drawing) {
+    std::string pixels;
+    pixels.reserve(static_cast<size_t>(width) * static_cast<size_t>(height) * 3);
+    const auto square = [](int value) { return static_cast<std::int64_t>(value) * value; };
+    const auto byte = [](int value) { return static_cast<char>(static_cast<unsigned char>(std::clamp(value, 0, 255))); };
+    for (int y = 0; y < height; ++y) {
+        for (int x = 0; x < width; ++x) {
+            const int across = 255 * x / width, down = 255 * y / height;
+            const std::int64_t hash = std::int64_t{7919} * x + std::int64_t{104729} * y + std::int64_t{1299709} * drawing;
+            const int grain = static_cast<int>(hash % 251) / 16;
+            const bool dark = square(3 * across - 300 - 20 * (drawing % 5)) + square(4 * down - 420) < square(90 + 25 * drawing);
+            const int red = 190 + across / 8 - grain;
+            const int green = 120 + down / 6 - grain + 5 * (drawing % 4);
+            const int blue = 60 + across / 5 + down / 9;
+            pixels += byte(dark ? red - 110 + grain * 3 : red);
+            pixels += byte(dark ? green - 70 : green);
+            pixels += byte(dark ? blue - 20 + grain : blue);
+        }
+    }
+    return pixels;
+}
+
+// The recorded pixels of a picture: drawn again, or stored beside it.
+std::string pixels_of(const Bundle& bundle, const Json& probe, const std::string& name, int width, int height) {
+    if (const Json* drawing = probe.find("drawn")) {
+        require(static_cast<std::int64_t>(width) * height <= max_drawn_pixels, DERM_BUNDLE_SELFTEST, name);
+        std::string pixels = drawn(width, height, whole(*drawing, 0, 99, "drawn"));
+        const Json& digest = field(field(probe, "decoded"), "sha256");
+        require(digest.is(Type::text) && digest.text() == sha256_hex(pixels), DERM_BUNDLE_SELFTEST, name);
+        return pixels;
+    }
+    const auto stored = bundle.attachments.find("probes/" + name + ".rgb");
+    require(stored != bundle.attachments.end(), DERM_BUNDLE_SELFTEST, name);
+    return std::string(stored->second);
+}
+
+// The recorded pixels of a picture, resized.
 Resized resized(const Bundle& bundle, const Json& probe, const std::string& name) {
-    const auto pixels = bundle.attachments.find("probes/" + name + ".rgb");
-    require(pixels != bundle.attachments.end(), DERM_BUNDLE_SELFTEST, name);
     const Json& type = field(probe, "fitzpatrick");
     const int skin_type = type.is(Type::null) ? 0 : whole(type, 1, 6, "fitzpatrick");
     const int width = whole(field(probe, "width"), 1, 65535, "width"), height = whole(field(probe, "height"), 1, 65535, "height");
+    const std::string pixels = pixels_of(bundle, probe, name, width, height);
     const auto size = static_cast<size_t>(width) * static_cast<size_t>(height) * 3;
-    require(pixels->second.size() == size, DERM_BUNDLE_SELFTEST, name);
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(pixels->second.data());
+    require(pixels.size() == size, DERM_BUNDLE_SELFTEST, name);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(pixels.data());
     std::vector<std::uint8_t> rgb(bundle.size * bundle.size * 3);
     const Camera photo(packed_image(DERM_RGB, width, height, bytes, size));
     photo.prepare(rgb.data(), bundle.size, bundle.fit);
@@ -96,7 +133,7 @@ void SelfTest::begin_next() {
 // Sets out with a picture; false for one that is too large to keep: it tests a decoder of JPEG, and there is none here.
 bool SelfTest::begin(const Json& probe) {
     require(field(probe, "name").is(Type::text), DERM_BUNDLE_SELFTEST, "name");
-    if (probe.find("decoded") != nullptr) {
+    if (probe.find("decoded") != nullptr && probe.find("drawn") == nullptr) {
         return false;
     }
     probe_ = &probe;

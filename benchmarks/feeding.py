@@ -26,7 +26,7 @@ from derm_toolkit.data.cache import PhotoCache
 from derm_toolkit.data.importers import import_table
 from derm_toolkit.data.manifest import Dataset
 from derm_toolkit.data.synth import make_photos
-from derm_toolkit.models import FAMILIES, untrained
+from derm_toolkit.models import FAMILIES, single_view, untrained
 from derm_toolkit.training.backend import usable_cores
 from derm_toolkit.training.config import Config, find_config, read_config
 from derm_toolkit.training.feed import augmented_photo, dropped_skin_type, feed, shuffled_batches
@@ -50,7 +50,7 @@ def main() -> None:
 def compare(name: str, dataset: Dataset) -> None:
     """One row per network and size of a config."""
     config = read_config(find_config(name))
-    config = dataclasses.replace(config, model=untrained(config.model))  # weights do not change the time
+    config = dataclasses.replace(config, model=single_view(untrained(config.model)))  # weights do not change the time
     recipe, family = config.training, FAMILIES[config.model.kind]
     for spec in family.graphs(dataset.taxonomy, config.model)[:2]:  # all experts are alike
         for size in recipe.sizes or (config.preprocessing.size,):

@@ -95,7 +95,7 @@ def serve(cases: list[Any], batch: int) -> None:
 def network_step(network: str, size: int, frozen: float, precision: str, batch: int) -> Callable[[], float]:
     """A training step of the flagship on some backbone, or of a config's first network; weights do not matter here."""
     from derm_sdk.taxonomy import Taxonomy
-    from derm_toolkit.models import FAMILIES, untrained
+    from derm_toolkit.models import FAMILIES, single_view, untrained
     from derm_toolkit.models.efficientnet_lite import VARIANTS
     from derm_toolkit.training.config import Training, find_config, read_config
 
@@ -104,7 +104,7 @@ def network_step(network: str, size: int, frozen: float, precision: str, batch: 
     labels = Taxonomy.from_paths(("category", "condition"), [(f"category {n % 3}", f"condition {n}") for n in range(LABELS)])
     spec = FAMILIES[model.kind].graphs(labels, model)[0]
     recipe = Training(frozen=(frozen,), precision=precision)
-    return trainer(FAMILIES[model.kind], spec, untrained(model), size, recipe, batch)
+    return trainer(FAMILIES[model.kind], spec, single_view(untrained(model)), size, recipe, batch)
 
 
 def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch: int) -> Callable[[], float]:
@@ -112,6 +112,7 @@ def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch
     from derm_sdk.inputs import input_shape
     from derm_toolkit.training.backend import load_keras
     from derm_toolkit.training.loop import precision
+    from derm_toolkit.training.normalisation import fuse_normalisations
     from derm_toolkit.training.objective import objective
     from derm_toolkit.training.optimizers import build_optimizer
     from derm_toolkit.training.stages import freeze
@@ -119,6 +120,7 @@ def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch
     keras = load_keras()
     with precision(recipe.precision):
         model = family.build(spec, settings, size)
+    fuse_normalisations(model)
     freeze(model, recipe.frozen[0])
     loss = objective((), hierarchy=0.0, focal=0.0, log_prior=np.zeros(len(spec.labels), np.float32))
     model.compile(build_optimizer(model, recipe), loss, jit_compile=keras.backend.backend() == "jax")

@@ -97,8 +97,26 @@ def nested_and_shared() -> Any:
     return _model([tensor], layers.Dense(5)(head(x)))
 
 
+def mirrored() -> Any:
+    """Four mirror images as one batch, their maps mirrored back and averaged, beside the skin type."""
+    from keras import layers
+
+    from derm_toolkit.models.graph import GraphSpec
+    from derm_toolkit.models.inputs import join_skin_type, keras_inputs
+    from derm_toolkit.models.views import mirror_views, views_mean
+
+    inputs = keras_inputs(GraphSpec("tree", None, ("a",), ("rgb", "skin_type")), SIZE)
+    x = layers.Rescaling(1 / 128, -127 / 128)(mirror_views(inputs["rgb"], 4))
+    for filters in (8, 12):
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU(max_value=6)(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(views_mean(x, 4))
+    return _model(list(inputs.values()), layers.Dense(5)(join_skin_type(x, inputs, 4)))
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
-    make.__name__: make for make in (plain, preactivated, gray_with_skin_type, behind_concatenation, nested_and_shared)
+    make.__name__: make
+    for make in (plain, preactivated, gray_with_skin_type, behind_concatenation, nested_and_shared, mirrored)
 }
 
 

@@ -34,4 +34,10 @@ def untrained(settings: S) -> S:
     return dataclasses.replace(settings, **values | ({"weights": "none"} if "weights" in values else {}))
 
 
-__all__ = ["FAMILIES", "GraphSpec", "untrained"]
+def single_view(settings: S) -> S:
+    """The settings of the same networks, with the same weights, that look at one picture at a time: those that train."""
+    has = dataclasses.is_dataclass(settings) and any(field.name == "views" for field in dataclasses.fields(settings))
+    return dataclasses.replace(settings, views=1) if has else settings  # type: ignore[type-var]
+
+
+__all__ = ["FAMILIES", "GraphSpec", "single_view", "untrained"]

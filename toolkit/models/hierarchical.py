@@ -2,7 +2,8 @@
 
 A category's probability is the sum of its conditions', so the tree of labels may have any depth and the answer is always
 consistent; the training weighs the levels (`training.hierarchy`). The skin type, where it is an input, is an embedding
-beside the picture's features, "unknown" being one of its values. EfficientNet-Lite is made for int8 and its weights come
+beside the picture's features, "unknown" being one of its values. The answer may be the mean over the picture's mirror images
+(`views`). EfficientNet-Lite is made for int8 and its weights come
 with a package; every network of keras.applications can stand in its place.
 """
 
@@ -17,6 +18,7 @@ from .applications import APPLICATIONS, application_map
 from .graph import GraphSpec
 from .heads import finish, hidden, whole_tree, with_skin_type
 from .inputs import join_skin_type, keras_inputs
+from .views import VIEWS, mirror_views, views_mean
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +40,8 @@ class Settings:
         dropout: share of the features dropped before the logits, in training.
         skin_type: whether the skin type is an input.
         skin_type_units: width of its embedding.
+        views: how many mirror images of a picture the network looks at when it answers, 1, 2 or 4; it trains on one, and
+            its epochs are compared on one.
     """
 
     kind: str = "hierarchical"
@@ -49,6 +53,7 @@ class Settings:
     dropout: float = field(default=0.2, metadata={"range": (0.0, 0.95)})
     skin_type: bool = False
     skin_type_units: int = field(default=8, metadata={"range": (1, 1024)})
+    views: int = field(default=1, metadata={"choices": VIEWS})
 
 
 def graphs(taxonomy: Taxonomy, settings: Settings) -> tuple[GraphSpec, ...]:
@@ -72,9 +77,9 @@ def build(spec: GraphSpec, settings: Settings, size: int | None) -> keras.Model:
 
     inputs = keras_inputs(spec, size)
     lite = settings.backbone in LITE
-    picture = inputs["rgb"]
+    picture = mirror_views(inputs["rgb"], settings.views)
     x = _lite_map(picture, settings) if lite else application_map(picture, settings.backbone, settings.weights)
-    x = layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = layers.GlobalAveragePooling2D(name="pooling")(views_mean(x, settings.views))
     x = join_skin_type(x, inputs, settings.skin_type_units)
     if settings.dense:
         x = hidden(x, settings.dense)

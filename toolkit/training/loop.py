@@ -29,6 +29,7 @@ from .config import Training
 from .devices import OneDevice
 from .feed import augmented_photo, dropped_skin_type, feed, shuffled_batches, steps_per_epoch
 from .mixing import Mixer
+from .normalisation import fuse_normalisations
 from .objective import objective, upward_sums
 from .optimizers import build_optimizer
 from .recipe import MovingAverage, class_weights, derived_seed, learning_rate, log_shares, smoothed_targets
@@ -49,8 +50,9 @@ class Job:
     Attributes:
         spec: the network.
         taxonomy: the tree of labels.
-        build: makes it, for pictures of a side, or of any side for None; with the weights that it begins with, or with
-            random ones, when it is given others anyway.
+        build: makes it as it trains, for pictures of a side, or of any side for None; with the weights that it begins
+            with, or with random ones, when it is given others anyway.
+        build_kept: makes it as it answers, for pictures of `size`; it is given the trained weights.
         photos, classes: of the training split: the photos, and the place of each one's label in `spec.labels`.
         validation_photos, validation_classes: the same of the validation split.
         canvas, exact: the caches for training and for validation.
@@ -65,6 +67,7 @@ class Job:
     spec: GraphSpec
     taxonomy: Taxonomy
     build: Callable[[int | None, bool], keras.Model]
+    build_kept: Callable[[], keras.Model]
     photos: Sequence[Photo]
     classes: Classes
     validation_photos: Sequence[Photo]
@@ -100,7 +103,8 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
     sizes = recipe.sizes or (job.size,)
     with job.devices.scope(), precision(recipe.precision):
         model = job.build(job.size if set(sizes) == {job.size} else None, not job.checkpoint.is_file())
-    judge = job.build(job.size, False)  # its twin on one device, in float32: the network that will be kept
+    fuse_normalisations(model)
+    judge = job.build(job.size, False)  # its twin on one device, in float32
     per_epoch = steps_per_epoch(len(job.photos), recipe.batch_size)
     steps, warmup = job.epochs * per_epoch, round(recipe.warmup_epochs * per_epoch)
     slowest = 1 - 4 / max(steps, 5)  # of a short training, the average must not hold its beginning
@@ -256,7 +260,7 @@ def validate(model: keras.Model, job: Job) -> dict[str, float]:
 
 def best_model(job: Job, progress: Progress) -> Any:
     """The network with its best weights, without an optimiser: what the run folder keeps."""
-    model = job.build(job.size, False)
+    model = job.build_kept()
     model.set_weights(progress.best)
     return model
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from derm_sdk.bundle import read_bundle
 from derm_sdk.runtime import Network
 
+from ..data.manifest import Split
 from ..errors import RunError
 from ..models import FAMILIES, untrained
+from .run import read_run
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -71,6 +73,41 @@ def find_teachers(paths: Sequence[str], labels: Sequence[str], inputs: Sequence[
     return found
 
 
+def check_knowledge(paths: Sequence[str], split: Split) -> None:
+    """Refuses teachers that were trained on photos which a split keeps from the student: they would hand them on.
+
+    Args:
+        paths: as for `find_teachers`.
+        split: the student's.
+    Raises:
+        RunError: a teacher knows such a photo, or does not say which photos it knows.
+        BundleError, DataError, FileError: a file is damaged or cannot be read.
+    """
+    for path in paths:
+        if _split_of(path) == split.digest:
+            continue
+        if os.path.isfile(path):
+            raise RunError(
+                f"{path!r} cannot teach: it was made on another split, and a .derm file does not say on which photos; name "
+                "its run folder, train it on this split, or say --allow-leaks."
+            )
+        run = read_run(path)
+        sides = run.split(run.dataset()).assignments
+        known = [photo for photo, side in sides.items() if side == "train" and split.assignments.get(photo, side) != side]
+        if known:
+            raise RunError(
+                f"{path!r} cannot teach: it was trained on {len(known)} photos that this split keeps for validation, "
+                "calibration or test; train it on this split, or say --allow-leaks."
+            )
+
+
+def _split_of(path: str) -> str:
+    """The digest of the split that a finished run or a `.derm` file was trained on."""
+    if not os.path.isfile(path):
+        return str(read_run(path).data["split"])
+    return str(read_bundle(path).manifest.get("training", {}).get("split_sha256"))
+
+
 class Teachers:
     """The mean answer of some finished models.
 
@@ -99,8 +136,6 @@ class Teachers:
 
 def _run(folder: str) -> Teacher:
     """A finished run, on the Keras backend: pictures of any size, since its network pools them."""
-    from .run import read_run
-
     run = read_run(folder)
     spec = _only(folder, run.graphs)
 

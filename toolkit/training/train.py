@@ -26,7 +26,7 @@ from ..errors import ConfigError, DataError, RunError, TrainingError
 from ..evaluation.calibrate import fit_run
 from ..evaluation.predict import measure_quality, predict_models
 from ..lock import NAME as LOCK
-from ..models import FAMILIES, GraphSpec, untrained
+from ..models import FAMILIES, GraphSpec, single_view, untrained
 from .backend import environment, usable_cores
 from .checkpoint import Progress, read_progress
 from .config import Config, Targets, difference, read_config
@@ -36,7 +36,7 @@ from .loop import Classes, Job, best_model, train_graph
 from .model_files import model_path, save_model, write_graphs
 from .reporter import Reporter, metric_name
 from .run import AVERAGE, Run, read_data_record, read_run
-from .teachers import find_teachers
+from .teachers import check_knowledge, find_teachers
 
 _HISTORY = (
     "graph",
@@ -172,6 +172,8 @@ def check_order(order: Order) -> list[str]:
     notes, recipe = check_leaks(order), order.config.training
     for spec in _networks(order) if recipe.teachers else ():
         find_teachers(recipe.teachers, spec.labels, spec.inputs, recipe.sizes or (order.config.preprocessing.size,))
+    if not order.allow_leaks:
+        check_knowledge(recipe.teachers, order.split)
     return (
         notes + check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
     )
@@ -335,6 +337,7 @@ def _job(
     devices: OneDevice,
 ) -> Job:
     config, taxonomy, family = order.config, order.dataset.taxonomy, FAMILIES[order.config.model.kind]
+    in_training = single_view(config.model)
     place = {leaf: column for column, label in enumerate(spec.labels) for leaf in taxonomy.leaves_under(label)}
 
     def of_graph(photos: Sequence[Photo]) -> tuple[list[Photo], Classes]:
@@ -346,7 +349,8 @@ def _job(
     return Job(
         spec=spec,
         taxonomy=taxonomy,
-        build=lambda size, pretrained: family.build(spec, config.model if pretrained else untrained(config.model), size),
+        build=lambda size, pretrained: family.build(spec, in_training if pretrained else untrained(in_training), size),
+        build_kept=lambda: family.build(spec, untrained(config.model), config.preprocessing.size),
         photos=mine,
         classes=classes,
         validation_photos=others,

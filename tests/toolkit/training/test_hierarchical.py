@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from derm_converters.cli import main as convert
 from derm_sdk.errors import DermError
-from derm_toolkit.data.manifest import Dataset, read_split
+from derm_toolkit.data.manifest import Dataset, Split, read_split
 from derm_toolkit.errors import RunError
 from derm_toolkit.training.config import read_config
 from derm_toolkit.training.run import Run
@@ -67,6 +67,18 @@ def test_it_is_one_graph_over_all_conditions(whole: Run):
     assert whole.graphs[0].labels == whole.taxonomy.leaves_under(None)
 
 
+def test_what_is_kept_looks_at_mirror_images_and_what_trains_does_not(
+    whole: Run, tiny_data: Dataset, config: Path, tmp_path
+):
+    mirrored = train(order(tiny_data, config, tmp_path / "run", "model.views=2"))
+    assert all(np.array_equal(a, b) for a, b in zip(weights(mirrored), weights(whole), strict=True))
+    picture = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
+    skin_type = np.zeros((1, 7), np.float32)
+    one, two = whole.load_model("tree"), mirrored.load_model("tree")
+    each = [one.predict_on_batch([view, skin_type]) for view in (picture, picture[:, :, ::-1].copy())]
+    np.testing.assert_allclose(two.predict_on_batch([picture, skin_type]), np.mean(each, axis=0), atol=1e-5)
+
+
 def test_an_interruption_between_two_stages_changes_nothing(
     whole: Run, tiny_data: Dataset, config: Path, tmp_path: Path, monkeypatch
 ):
@@ -93,6 +105,25 @@ def test_a_student_learns_from_a_finished_run(whole: Run, tiny_data: Dataset, co
     settings = ("training.epochs=1", f'training.teachers=["{whole.folder}"]', "training.distillation=1.0")
     run = train(order(tiny_data, config, tmp_path / "student", *settings))
     assert run.config.training.teachers == (str(whole.folder),)
+
+
+def test_a_teacher_that_knows_photos_of_the_other_sides_is_refused(
+    whole: Run, bundle: Path, tiny_data: Dataset, config: Path, tmp_path: Path
+):
+    settings = ("training.epochs=1", "training.sizes=[]")
+    before = read_split(tiny_data.folder / "splits.csv", tiny_data)
+    turn = {"train": "test", "test": "train"}
+    dealt = Split({photo: turn.get(side, side) for photo, side in before.assignments.items()}, before.clusters)
+
+    def student(teacher: object) -> Order:
+        values = read_config(config, (*settings, f'training.teachers=["{teacher}"]'))
+        return Order(values, tiny_data, dealt, tmp_path / "student", False)
+
+    with pytest.raises(RunError, match=r"cannot teach: it was trained on \d+ photos that this split keeps for validation"):
+        train(student(whole.folder))
+    with pytest.raises(RunError, match=r"cannot teach: it was made on another split, and a \.derm file does not say"):
+        train(student(bundle))
+    assert not (tmp_path / "student").exists()
 
 
 def test_a_teacher_of_other_labels_is_refused(tiny_run: Run, tiny_data: Dataset, config: Path, tmp_path: Path):

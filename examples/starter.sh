@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The starter, derm_sdk/models/starter.derm: two networks, a third that they teach, asked about mirror images, its figures, and int8.
+# The starter, derm_sdk/models/starter.derm: two networks, the flagship that they teach, its figures, and int8.
 # About 3 hours on 2 CPU cores. What is finished is kept, and what was interrupted goes on, when it is run again.
 #
 #   make starter DATA=runs/both        DATA: a data set with its split, as docs/starter.md makes it
@@ -15,8 +15,8 @@ train() { # CONFIG RUN [OPTION...]
 mkdir -p "$work"
 train hierarchical_plain "$work/plain"
 train hierarchical_large "$work/large"
-train hierarchical_distilled "$work/flagship" --set "training.teachers=[\"$work/plain\", \"$work/large\"]" \
-    --set model.views=4 --set 'preprocessing.decode="reduced"'
+train hierarchical "$work/flagship" --set "training.teachers=[\"$work/plain\", \"$work/large\"]" \
+    --set 'preprocessing.decode="reduced"'
 step derm-toolkit evaluate "$work/flagship" --split test
 step derm-convert "$work/flagship" --int8 -o "$work/starter.derm" --report "$work/parity.html" --id starter \
     --name "Starter: EfficientNet-Lite0 on atlas and phone photos" --model-version 3 \

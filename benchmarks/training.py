@@ -27,7 +27,9 @@ SECONDS = 4.0  # of one measurement
 def main() -> None:
     options = read_options()
     pythons = dict(each.split("=", 1) for each in options.python)
-    cases = list(itertools.product(options.networks, options.sizes, options.frozen, options.precisions))
+    cases = list(
+        itertools.product(options.networks, options.sizes, options.frozen, options.precisions, options.normalisations)
+    )
     workers = {name: Worker(pythons.get(name, sys.executable), name, cases, options.batch) for name in options.backends}
     rates: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
@@ -35,11 +37,11 @@ def main() -> None:
             rates.setdefault((name, number), []).append(worker.measure(number))
     print(f"photos/s, batches of {options.batch}, median of {options.rounds} (least, most), and the ratio to the first row")
     first = statistics.median(rates[next(iter(workers)), 0])
-    for (number, (network, size, frozen, precision)), name in itertools.product(enumerate(cases), workers):
+    for (number, (network, size, frozen, precision, normalisation)), name in itertools.product(enumerate(cases), workers):
         seen = rates[name, number]
         rate = statistics.median(seen)
         print(
-            f"{name:10s} {network:12s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} "
+            f"{name:10s} {network:12s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} {normalisation:5s} "
             f"{rate:7.1f} ({min(seen):.1f}, {max(seen):.1f})  x {rate / first:4.2f}"
         )
 
@@ -51,6 +53,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=int, default=[224, 160])
     parser.add_argument("--frozen", nargs="+", type=float, default=[0.0, 0.15], help="shares of the backbone's layers")
     parser.add_argument("--precisions", nargs="+", default=["float32"], help="float32, mixed_float16, mixed_bfloat16")
+    parser.add_argument("--normalisations", nargs="+", default=["fused"], choices=["fused", "keras"])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", nargs="+", default=[], metavar="BACKEND=PATH")
@@ -92,7 +95,9 @@ def serve(cases: list[Any], batch: int) -> None:
         print(rate_of(trainers[number], batch), flush=True)
 
 
-def network_step(network: str, size: int, frozen: float, precision: str, batch: int) -> Callable[[], float]:
+def network_step(
+    network: str, size: int, frozen: float, precision: str, normalisation: str, batch: int
+) -> Callable[[], float]:
     """A training step of the flagship on some backbone, or of a config's first network; weights do not matter here."""
     from derm_sdk.taxonomy import Taxonomy
     from derm_toolkit.models import FAMILIES, single_view, untrained
@@ -104,10 +109,12 @@ def network_step(network: str, size: int, frozen: float, precision: str, batch: 
     labels = Taxonomy.from_paths(("category", "condition"), [(f"category {n % 3}", f"condition {n}") for n in range(LABELS)])
     spec = FAMILIES[model.kind].graphs(labels, model)[0]
     recipe = Training(frozen=(frozen,), precision=precision)
-    return trainer(FAMILIES[model.kind], spec, single_view(untrained(model)), size, recipe, batch)
+    return trainer(FAMILIES[model.kind], spec, single_view(untrained(model)), size, recipe, batch, normalisation)
 
 
-def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch: int) -> Callable[[], float]:
+def trainer(
+    family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch: int, normalisation: str = "fused"
+) -> Callable[[], float]:
     """A step of a family's network on one batch of noise, as the training loop compiles it; called twice already."""
     from derm_sdk.inputs import input_shape
     from derm_toolkit.training.backend import load_keras
@@ -120,7 +127,8 @@ def trainer(family: Any, spec: Any, settings: Any, size: int, recipe: Any, batch
     keras = load_keras()
     with precision(recipe.precision):
         model = family.build(spec, settings, size)
-    fuse_normalisations(model)
+    if normalisation == "fused":
+        fuse_normalisations(model)
     freeze(model, recipe.frozen[0])
     loss = objective((), hierarchy=0.0, focal=0.0, log_prior=np.zeros(len(spec.labels), np.float32))
     model.compile(build_optimizer(model, recipe), loss, jit_compile=keras.backend.backend() == "jax")

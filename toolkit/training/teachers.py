@@ -84,28 +84,21 @@ def check_knowledge(paths: Sequence[str], split: Split) -> None:
         BundleError, DataError, FileError: a file is damaged or cannot be read.
     """
     for path in paths:
-        if _split_of(path) == split.digest:
-            continue
         if os.path.isfile(path):
-            raise RunError(
-                f"{path!r} cannot teach: it was made on another split, and a .derm file does not say on which photos; name "
-                "its run folder, train it on this split, or say --allow-leaks."
-            )
+            if read_bundle(path).manifest.get("training", {}).get("split_sha256") != split.digest:
+                raise RunError(
+                    f"{path!r} cannot teach: it was made on another split, and a .derm file does not say on which photos; "
+                    "name its run folder, or train it on this split."
+                )
+            continue
         run = read_run(path)
-        sides = run.split(run.dataset()).assignments
-        known = [photo for photo, side in sides.items() if side == "train" and split.assignments.get(photo, side) != side]
+        sides = {} if run.data["split"] == split.digest else run.split(run.dataset()).assignments
+        known = [digest for digest, side in sides.items() if side == "train" != split.assignments.get(digest, side)]
         if known:
             raise RunError(
                 f"{path!r} cannot teach: it was trained on {len(known)} photos that this split keeps for validation, "
-                "calibration or test; train it on this split, or say --allow-leaks."
+                "calibration or test; train it on this split."
             )
-
-
-def _split_of(path: str) -> str:
-    """The digest of the split that a finished run or a `.derm` file was trained on."""
-    if not os.path.isfile(path):
-        return str(read_run(path).data["split"])
-    return str(read_bundle(path).manifest.get("training", {}).get("split_sha256"))
 
 
 class Teachers:

@@ -172,8 +172,7 @@ def check_order(order: Order) -> list[str]:
     notes, recipe = check_leaks(order), order.config.training
     for spec in _networks(order) if recipe.teachers else ():
         find_teachers(recipe.teachers, spec.labels, spec.inputs, recipe.sizes or (order.config.preprocessing.size,))
-    if not order.allow_leaks:
-        check_knowledge(recipe.teachers, order.split)
+    check_knowledge(recipe.teachers, order.split)
     return (
         notes + check_refer_node(order.dataset, order.config) + _check_photos(order.dataset, _networks(order), _sides(order))
     )

@@ -145,11 +145,12 @@ def train_graph(job: Job, meter: Meter, after_epoch: Callable[[Progress], None])
         )
         skin_type = dropped_skin_type(recipe.skin_type_dropout, recipe.seed, epoch)
         step, seen, rate, loss = epoch * per_epoch, 0, 0.0, 0.0
-        for indices, batch in feed(job.photos, batches, mixer.view, job.spec.inputs, job.workers, skin_type=skin_type):
+        fed = feed(job.photos, batches, mixer.view, job.spec.inputs, job.workers, skin_type=skin_type)
+        for indices, batch, answers in teachers.follow(fed) if teachers else ((*each, None) for each in fed):
             wanted = mixer.targets(indices, targets, size)
-            if teachers:
+            if answers is not None:
                 weight = recipe.distillation * wanted.sum(axis=1, keepdims=True)
-                wanted = (1 - recipe.distillation) * wanted + weight * teachers.answers(batch)
+                wanted = (1 - recipe.distillation) * wanted + weight * answers
             rate = learning_rate(step, steps, warmup, recipe.learning_rate, recipe.schedule)
             model.optimizer.learning_rate = rate
             now = job.devices.step(model, [batch[name] for name in job.spec.inputs], wanted)

@@ -6,8 +6,9 @@ Source: Hinton et al. 2015; Beyer et al. 2022 ("A good teacher is patient and co
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,11 +21,11 @@ from derm_sdk.runtime import Network
 from ..data.manifest import Split
 from ..errors import RunError
 from ..models import FAMILIES, untrained
+from .feed import Batch, Indices
 from .run import read_run
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
-Pictures = Mapping[str, NDArray[np.uint8]]
 Spec = TypeVar("Spec")
 
 
@@ -37,6 +38,7 @@ class Teacher:
         labels: ids, in the order of its logits.
         inputs: kinds that it takes.
         size: side of the pictures that it takes; None for any.
+        apart: whether it runs beside the Keras backend, in threads of its own.
         open: makes it ready to run on so many threads of its own: batch -> float64 [N, labels].
     """
 
@@ -44,7 +46,8 @@ class Teacher:
     labels: Sequence[str]
     inputs: Sequence[str]
     size: int | None
-    open: Callable[[int], Callable[[Pictures], Floats]]
+    apart: bool
+    open: Callable[[int], Callable[[Batch], Floats]]
 
 
 def find_teachers(paths: Sequence[str], labels: Sequence[str], inputs: Sequence[str], sizes: Sequence[int]) -> list[Teacher]:
@@ -115,9 +118,10 @@ class Teachers:
 
     def __init__(self, found: Sequence[Teacher], labels: Sequence[str], temperature: float, threads: int) -> None:
         self.temperature = temperature
+        self._apart = all(teacher.apart for teacher in found)
         self._members = [(teacher.open(threads), [teacher.labels.index(label) for label in labels]) for teacher in found]
 
-    def answers(self, batch: Pictures) -> Floats32:
+    def answers(self, batch: Batch) -> Floats32:
         """The teachers' mean probabilities, float32 [N, labels], in the student's order."""
         total: Any = 0.0
         for logits_of, order in self._members:
@@ -126,18 +130,38 @@ class Teachers:
             total = total + shares / shares.sum(axis=1, keepdims=True)
         return np.asarray(total / len(self._members), np.float32)
 
+    def follow(self, batches: Iterable[tuple[Indices, Batch]]) -> Iterator[tuple[Indices, Batch, Floats32]]:
+        """Yields each batch with the answers to it.
+
+        Where every teacher runs apart, they look at the next batch while the student learns from this one.
+        """
+        if not self._apart:
+            yield from ((indices, batch, self.answers(batch)) for indices, batch in batches)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="teachers") as pool:
+            asked: deque[tuple[Indices, Batch, Future[Floats32]]] = deque()
+            for indices, batch in batches:
+                asked.append((indices, batch, pool.submit(self.answers, batch)))
+                if len(asked) > 1:
+                    yield _answered(*asked.popleft())
+            yield from (_answered(*each) for each in asked)
+
+
+def _answered(indices: Indices, batch: Batch, answers: Future[Floats32]) -> tuple[Indices, Batch, Floats32]:
+    return indices, batch, answers.result()
+
 
 def _run(folder: str) -> Teacher:
     """A finished run, on the Keras backend: pictures of any size, since its network pools them."""
     run = read_run(folder)
     spec = _only(folder, run.graphs)
 
-    def opened(_: int) -> Callable[[Pictures], Floats]:
+    def opened(_: int) -> Callable[[Batch], Floats]:
         model = FAMILIES[run.config.model.kind].build(spec, untrained(run.config.model), None)
         model.set_weights(run.load_model(spec.id).get_weights())
         return lambda batch: np.asarray(model.predict_on_batch([batch[name] for name in spec.inputs]), np.float64)
 
-    return Teacher(folder, spec.labels, spec.inputs, None, opened)
+    return Teacher(folder, spec.labels, spec.inputs, None, False, opened)
 
 
 def _bundle(path: str) -> Teacher:
@@ -145,20 +169,20 @@ def _bundle(path: str) -> Teacher:
     bundle = read_bundle(path)
     spec = _only(path, bundle.graphs)
 
-    def opened(threads: int) -> Callable[[Pictures], Floats]:
+    def opened(threads: int) -> Callable[[Batch], Floats]:
         networks = [Network(spec, bundle.graph_data[spec.id], threads=1) for _ in range(threads)]
         pool = ThreadPoolExecutor(threads, thread_name_prefix="teacher")
 
-        def share(network: Network, batch: Pictures, places: NDArray[np.int64]) -> list[Floats]:
+        def share(network: Network, batch: Batch, places: NDArray[np.int64]) -> list[Floats]:
             return [network.logits({name: array[place] for name, array in batch.items()}) for place in places]
 
-        def logits(batch: Pictures) -> Floats:
+        def logits(batch: Batch) -> Floats:
             places = np.array_split(np.arange(len(next(iter(batch.values())))), threads)
             return np.array([row for rows in pool.map(share, networks, [batch] * threads, places) for row in rows])
 
         return logits
 
-    return Teacher(path, spec.labels, [tensor.kind for tensor in spec.inputs], bundle.preprocessing.size, opened)
+    return Teacher(path, spec.labels, [tensor.kind for tensor in spec.inputs], bundle.preprocessing.size, True, opened)
 
 
 def _only(path: str, graphs: Sequence[Spec]) -> Spec:

@@ -154,6 +154,24 @@ def test_a_bundle_teaches_what_its_run_teaches(whole: Run, bundle: Path):
         np.testing.assert_allclose(by_bundle[::-1], by_run, atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("kind", ["run", "bundle"])
+def test_every_batch_meets_the_answers_to_it(kind: str, count: int, whole: Run, bundle: Path):
+    path = str(bundle if kind == "bundle" else whole.folder)
+    spec = whole.graphs[0]
+    teachers = Teachers(find_teachers([path], spec.labels, spec.inputs, [32]), spec.labels, 1.0, threads=2)
+    stream = np.random.default_rng(0)
+    skin_type = np.eye(7, dtype=np.uint8)[:2]
+    batches = [
+        (np.array([place, place + 1]), {"rgb": stream.integers(0, 256, (2, 32, 32, 3), np.uint8), "skin_type": skin_type})
+        for place in range(count)
+    ]
+    followed = list(teachers.follow(batches))
+    assert [(id(indices), id(batch)) for indices, batch, _ in followed] == [tuple(map(id, each)) for each in batches]
+    for _, batch, answers in followed:
+        np.testing.assert_allclose(answers, teachers.answers(batch), rtol=1e-6)
+
+
 def test_a_student_learns_from_a_bundle(bundle: Path, tiny_data: Dataset, config: Path, tmp_path: Path):
     settings = ("training.epochs=1", "training.sizes=[]", f'training.teachers=["{bundle}"]', "training.distillation=1.0")
     run = train(order(tiny_data, config, tmp_path / "student", *settings))

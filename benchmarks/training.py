@@ -30,18 +30,23 @@ def main() -> None:
     cases = list(
         itertools.product(options.networks, options.sizes, options.frozen, options.precisions, options.normalisations)
     )
-    workers = {name: Worker(pythons.get(name, sys.executable), name, cases, options.batch) for name in options.backends}
+    workers = {
+        f"{name}{'' if memory == 'kept' else ' (memory returned)'}": Worker(
+            pythons.get(name, sys.executable), name, cases, options.batch, memory
+        )
+        for name, memory in itertools.product(options.backends, options.memory)
+    }
     rates: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
         for number, (name, worker) in itertools.product(range(len(cases)), workers.items()):
             rates.setdefault((name, number), []).append(worker.measure(number))
     print(f"photos/s, batches of {options.batch}, median of {options.rounds} (least, most), and the ratio to the first row")
-    first = statistics.median(rates[next(iter(workers)), 0])
+    first, width = statistics.median(rates[next(iter(workers)), 0]), max(map(len, workers))
     for (number, (network, size, frozen, precision, normalisation)), name in itertools.product(enumerate(cases), workers):
         seen = rates[name, number]
         rate = statistics.median(seen)
         print(
-            f"{name:10s} {network:12s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} {normalisation:5s} "
+            f"{name:{width}s} {network:12s} {size:4d} px  frozen {frozen:4.2f}  {precision:14s} {normalisation:5s} "
             f"{rate:7.1f} ({min(seen):.1f}, {max(seen):.1f})  x {rate / first:4.2f}"
         )
 
@@ -54,6 +59,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--frozen", nargs="+", type=float, default=[0.0, 0.15], help="shares of the backbone's layers")
     parser.add_argument("--precisions", nargs="+", default=["float32"], help="float32, mixed_float16, mixed_bfloat16")
     parser.add_argument("--normalisations", nargs="+", default=["fused"], choices=["fused", "keras"])
+    parser.add_argument(
+        "--memory", nargs="+", default=["kept"], choices=["kept", "returned"], help="what glibc does with freed"
+    )
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", nargs="+", default=[], metavar="BACKEND=PATH")
@@ -63,8 +71,8 @@ def read_options() -> argparse.Namespace:
 class Worker:
     """A process with one backend; it makes each network when that is first measured, and keeps it."""
 
-    def __init__(self, python: str, backend: str, cases: list[Any], batch: int) -> None:
-        code = f"import training; training.serve({cases!r}, {batch})"
+    def __init__(self, python: str, backend: str, cases: list[Any], batch: int, memory: str) -> None:
+        code = f"import training; training.serve({cases!r}, {batch}, {memory!r})"
         surroundings = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         folders = [os.path.dirname(os.path.abspath(__file__)), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         surroundings["PYTHONPATH"] = os.pathsep.join(folders)
@@ -85,8 +93,12 @@ class Worker:
         return float(answer)
 
 
-def serve(cases: list[Any], batch: int) -> None:
+def serve(cases: list[Any], batch: int, memory: str) -> None:
     """Answers the number of a case by its rate, until the input ends."""
+    from derm_toolkit.training.allocator import keep_freed_memory
+
+    if memory == "kept":
+        keep_freed_memory()
     trainers: dict[int, Callable[[], float]] = {}
     for line in sys.stdin:
         number = int(line)

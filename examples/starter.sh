@@ -16,7 +16,7 @@ mkdir -p "$work"
 train hierarchical_plain "$work/plain"
 train hierarchical_large "$work/large"
 train hierarchical "$work/flagship" --set "training.teachers=[\"$work/plain\", \"$work/large\"]" \
-    --set 'preprocessing.decode="reduced"'
+    --set 'training.sizes=[160, 192, 224]' --set 'preprocessing.decode="reduced"'
 step derm-toolkit evaluate "$work/flagship" --split test
 step derm-convert "$work/flagship" --int8 -o "$work/starter.derm" --report "$work/parity.html" --id starter \
     --name "Starter: EfficientNet-Lite0 on atlas and phone photos" --model-version 3 \

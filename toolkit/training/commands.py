@@ -55,6 +55,7 @@ def train(
     """
     from ..data.manifest import read_dataset, read_split
     from ..lock import exclusive
+    from .allocator import keep_freed_memory
     from .config import find_config, read_config
     from .folds import FoldsOrder, is_folds
     from .run import read_data_record, recorded_data
@@ -68,6 +69,7 @@ def train(
         raise click.UsageError("Missing option '--data'; only --resume of a run can do without.", context)
     if folds_seed is not None and folds is None and not is_folds(out):
         raise click.UsageError("--folds-seed says how --folds deals the photos; give both.", context)
+    keep_freed_memory()
     settings = read_config(find_config(config) if config is not None else out / "config.toml", overrides)
     dataset = read_dataset(data if data is not None else recorded_data(out))
     try:
